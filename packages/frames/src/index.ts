@@ -1,1 +1,10 @@
-export {};
+export * from './checksum-completion';
+export * from './fragmented-frame';
+export * from './frame-cursor';
+export * from './frame-pool';
+export * from './headers';
+export * from './hot-stream';
+export * from './leased-frame';
+export * from './pooled-page';
+export * from './port-counters';
+export * from './transmit';

@@ -3,8 +3,9 @@
  *
  * @packageDocumentation
  */
-import type { GrantAccess } from './grant-table';
+
 import type { GrantStatus } from './grant-status';
+import type { GrantAccess } from './grant-table';
 import type { DomainId, GrantRef } from './ids';
 import type { MemoryArea, PageArea } from './memory';
 

@@ -44,7 +44,13 @@ export interface DomainMemory {
    * Copies `length` bytes between two areas this domain can reach, without bounds checks beyond the memory's own:
    * offsets and length are the caller's, never a peer's unchecked ones. Ranges may overlap.
    */
-  copy(target: MemoryArea, targetOffset: number, source: MemoryArea, sourceOffset: number, length: number): void;
+  copy(
+    target: MemoryArea,
+    targetOffset: number,
+    source: MemoryArea,
+    sourceOffset: number,
+    length: number,
+  ): void;
   /** Copies heap bytes into an area. */
   copyIn(target: MemoryArea, targetOffset: number, source: Uint8Array): void;
   /**

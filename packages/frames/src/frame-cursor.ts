@@ -1,0 +1,21 @@
+import type { Frame } from '@netchannel2/xen';
+import { FragmentedFrame } from './fragmented-frame';
+import { LeasedFrame } from './leased-frame';
+
+/**
+ * The one object a device emits for all its frames. The driver fills it (`addFragment`, properties), emits it and calls
+ * `end()`; between emissions it is empty.
+ */
+export class FrameCursor extends FragmentedFrame implements Frame {
+  retain(): Frame | undefined {
+    return this.fragmentCount === 0 ? undefined : LeasedFrame.of(this);
+  }
+
+  /** The lease of an emission is the device's; a subscriber has none to end. */
+  release(): void {}
+
+  /** Ends the emission: the cursor and all views read as empty. The driver releases its pages itself. */
+  end(): void {
+    this.detach();
+  }
+}

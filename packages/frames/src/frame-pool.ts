@@ -1,0 +1,96 @@
+import { type DomainMemory, PAGE_SIZE, type PageArea } from '@netchannel2/xen';
+import { LeasedFrame } from './leased-frame';
+import { type PageHome, PooledPage } from './pooled-page';
+
+/**
+ * Pages of one domain, lent out one at a time. Allocation and return are O(1) and allocate nothing, so drivers take
+ * their receive buffers from here for every frame. The number of pages is fixed: an empty pool is back-pressure, not a
+ * reason to grow.
+ */
+export class FramePool implements PageHome {
+  private readonly free: PooledPage[] = [];
+  private lent = 0;
+  private closed = false;
+
+  private constructor(
+    /** The memory the pages come from, and the way to move bytes in them. */
+    readonly memory: DomainMemory,
+    private readonly area: PageArea,
+  ) {
+    for (let index = area.pages.length - 1; index >= 0; index -= 1) {
+      const page = area.pages[index];
+      if (page !== undefined) this.free.push(new PooledPage(page, this));
+    }
+  }
+
+  /** A pool of `pageCount` pages, or `undefined` when the domain has not so many adjacent ones. */
+  static create(memory: DomainMemory, pageCount: number): FramePool | undefined {
+    const area = memory.allocate(pageCount);
+    return area === undefined ? undefined : new FramePool(memory, area);
+  }
+
+  get available(): number {
+    return this.free.length;
+  }
+
+  /** Pages whose leases have not ended: lent to frames, users or devices. */
+  get outstanding(): number {
+    return this.lent;
+  }
+
+  /** A page with one lease, which the caller ends; `undefined` when all are lent. Contents are left from its last use. */
+  take(): PooledPage | undefined {
+    const page = this.free.pop();
+    if (page === undefined) return undefined;
+    page.leases = 1;
+    this.lent += 1;
+    return page;
+  }
+
+  /**
+   * A frame of `length` bytes in pages of this pool, for its owner to fill and send; its bytes are undefined.
+   *
+   * @param length 1 … 65536.
+   * @returns `undefined` when the pool has not enough pages.
+   */
+  allocateFrame(length: number): LeasedFrame | undefined {
+    const count = Math.ceil(length / PAGE_SIZE);
+    if (this.free.length < count) return undefined;
+    const frame = new LeasedFrame();
+    for (let left = length; left > 0; left -= PAGE_SIZE) {
+      const page = this.take();
+      if (page === undefined) break;
+      frame.addFragment(page, 0, Math.min(left, PAGE_SIZE));
+    }
+    return frame;
+  }
+
+  /** A frame holding a copy of `bytes`, with one lease; `undefined` when the pool has not enough pages. */
+  frameFrom(bytes: Uint8Array): LeasedFrame | undefined {
+    const frame = this.allocateFrame(bytes.byteLength);
+    if (frame === undefined) return undefined;
+    let done = 0;
+    for (let index = 0; index < frame.fragmentCount; index += 1) {
+      const length = frame.fragmentLength(index);
+      const piece = frame.fragmentCount === 1 ? bytes : bytes.subarray(done, done + length);
+      this.memory.copyIn(frame.fragmentPage(index), 0, piece);
+      done += length;
+    }
+    return frame;
+  }
+
+  /** Returns the memory now, or when the last lent page comes back. The pool lends nothing any more. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.free.length = 0;
+    if (this.lent === 0) this.memory.free(this.area);
+  }
+
+  /** @internal */
+  takeBack(page: PooledPage): void {
+    this.lent -= 1;
+    if (!this.closed) this.free.push(page);
+    else if (this.lent === 0) this.memory.free(this.area);
+  }
+}
