@@ -34,8 +34,9 @@ export interface GrantTableHost {
   sharedGuestFrame(domid: number, machineFrame: number): number;
 
   /**
-   * Address of the domain's grant-table block (`GRANT_TABLE_BLOCK_BYTES` bytes, a multiple of 64, zero at creation), 0
-   * when `domid` names no domain. Real ids only: DOMID_SELF is resolved by the operations that accept it.
+   * Address of the domain's grant-table block, 0 when `domid` names no domain. Real ids only: DOMID_SELF is resolved by
+   * the operations that accept it. A block has `GRANT_TABLE_BLOCK_BYTES` bytes at a multiple of 64, all zero when the
+   * machine starts; the host never writes to it, also not when its domain's id is used again.
    */
   grantTableBlock(domid: number): number;
   /** The domain is being destroyed (its id still resolves while references to it are left). */
@@ -57,6 +58,8 @@ export interface GrantTableHost {
   /** Takes a reference on a page owned by `owner`; false when it is not, or not usable that way. Keeps the owner's id taken. */
   acquirePage(machineFrame: number, owner: number, writable: boolean): boolean;
   releasePage(machineFrame: number, writable: boolean): void;
+  /** Owner of a page of RAM, -1 where there is no such page or Xen itself owns it. */
+  pageOwner(machineFrame: number): number;
 
   /**
    * Enters a host mapping at `hostAddress`, an address in the caller's space with its low 12 bits cleared (0 … 2^32 - 1).
