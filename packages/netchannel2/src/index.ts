@@ -1,1 +1,14 @@
-export {};
+export * from './bypass-messages';
+export * from './bypass-setup';
+export * from './control-page';
+export * from './event-threshold';
+export * from './flow-control';
+export * from './limits';
+export * from './message-header';
+export * from './message-rules';
+export * from './packet';
+export * from './packet-record';
+export * from './packet-validation';
+export * from './ring-space';
+export * from './uring-consumer';
+export * from './uring-producer';

@@ -1,0 +1,97 @@
+/**
+ * A PACKET as a plain object: for tools, traces and scripted peers. Drivers use the field access of `packet`.
+ *
+ * @packageDocumentation
+ */
+import {
+  type PacketType,
+  packetCsumOffset,
+  packetCsumStart,
+  packetFlags,
+  packetFragmentCount,
+  packetFragmentOffset,
+  packetFragmentRef,
+  packetFragmentSize,
+  packetId,
+  packetMss,
+  packetPrefixSize,
+  packetPrefixWord,
+  packetSegmentation,
+  packetSize,
+  packetType,
+  writePacketFragment,
+  writePacketHead,
+} from './packet';
+
+export interface PacketFragment {
+  /** Bytes, 1 … 4096 in a valid packet. */
+  readonly size: number;
+  /** From the page's start. */
+  readonly offset: number;
+  readonly ref: number;
+}
+
+export interface PacketRecord {
+  readonly id: number;
+  readonly type: PacketType;
+  readonly flags: number;
+  readonly segmentation: number;
+  readonly mss: number;
+  readonly csumStart: number;
+  readonly csumOffset: number;
+  readonly fragments: readonly PacketFragment[];
+  /** The frame's first bytes. */
+  readonly prefix: Uint8Array;
+}
+
+/** Writes the whole message and returns its size in bytes. */
+export function writePacket(words: Int32Array, at: number, packet: PacketRecord): number {
+  const count = packet.fragments.length;
+  const size = packetSize(count, packet.prefix.length);
+  writePacketHead(
+    words,
+    at,
+    size,
+    packet.id,
+    packet.type,
+    packet.flags,
+    packet.segmentation,
+    packet.prefix.length,
+    packet.mss,
+    packet.csumStart,
+    packet.csumOffset,
+  );
+  packet.fragments.forEach((fragment, index) => {
+    writePacketFragment(words, at, index, fragment.size, fragment.offset, fragment.ref);
+  });
+  const bytes = new Uint8Array(words.buffer, words.byteOffset + 4 * (at + packetPrefixWord(count)));
+  bytes.set(packet.prefix);
+  return size;
+}
+
+/** Takes apart a message whose prefix fits it; a longer claimed prefix reads as the bytes there are. */
+export function readPacket(words: Int32Array, at: number): PacketRecord {
+  const count = Math.max(0, packetFragmentCount(words, at));
+  const fragments = Array.from({ length: count }, (_, index) => ({
+    size: packetFragmentSize(words, at, index),
+    offset: packetFragmentOffset(words, at, index),
+    ref: packetFragmentRef(words, at, index),
+  }));
+  const start = words.byteOffset + 4 * (at + packetPrefixWord(count));
+  const prefix = new Uint8Array(
+    words.buffer,
+    start,
+    Math.min(packetPrefixSize(words, at), words.buffer.byteLength - start),
+  );
+  return {
+    id: packetId(words, at) >>> 0,
+    type: packetType(words, at) as PacketType,
+    flags: packetFlags(words, at),
+    segmentation: packetSegmentation(words, at),
+    mss: packetMss(words, at),
+    csumStart: packetCsumStart(words, at),
+    csumOffset: packetCsumOffset(words, at),
+    fragments,
+    prefix: prefix.slice(),
+  };
+}
