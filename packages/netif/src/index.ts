@@ -1,1 +1,14 @@
-export {};
+export * from './back-ring';
+export * from './ctrl-message';
+export * from './extra-info';
+export * from './front-ring';
+export * from './limits';
+export * from './negotiation';
+export * from './node-values';
+export * from './rx-group';
+export * from './rx-slot';
+export * from './sring';
+export * from './toeplitz';
+export * from './tx-group';
+export * from './tx-responses';
+export * from './tx-slot';
