@@ -2,6 +2,9 @@ import { type DomainMemory, PAGE_SIZE, type PageArea } from '@netchannel2/xen';
 import { LeasedFrame } from './leased-frame';
 import { type PageHome, PooledPage } from './pooled-page';
 
+/** The longest frame: what a vif2 can carry; a vif takes one byte less (spec vif.md §2, vif2.md §3.2). */
+export const MAX_FRAME_LENGTH = 65536;
+
 /**
  * Pages of one domain, lent out one at a time. Allocation and return are O(1) and allocate nothing, so drivers take
  * their receive buffers from here for every frame. The number of pages is fixed: an empty pool is back-pressure, not a
@@ -50,10 +53,13 @@ export class FramePool implements PageHome {
   /**
    * A frame of `length` bytes in pages of this pool, for its owner to fill and send; its bytes are undefined.
    *
-   * @param length 1 … 65536.
+   * @param length 1 … 65536; anything else is the caller's mistake and throws a RangeError.
    * @returns `undefined` when the pool has not enough pages.
    */
   allocateFrame(length: number): LeasedFrame | undefined {
+    if (!(length >= 1 && length <= MAX_FRAME_LENGTH)) {
+      throw new RangeError(`a frame holds 1 to ${MAX_FRAME_LENGTH} bytes, not ${length}`);
+    }
     const count = Math.ceil(length / PAGE_SIZE);
     if (this.free.length < count) return undefined;
     const frame = new LeasedFrame();

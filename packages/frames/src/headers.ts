@@ -38,7 +38,7 @@ export function parseHeaders(frame: FrameView, headers: PacketHeaders): void {
   headers.protocol = 0;
   headers.transportOffset = 0;
   let offset = 12;
-  let etherType = frame.uint16(offset);
+  let etherType = frame.byteLength < ETHERNET_HEADER_LENGTH ? 0 : frame.uint16(offset);
   for (let tags = 0; tags < MAX_VLAN_TAGS && isVlan(etherType); tags += 1) {
     offset += 4;
     etherType = frame.uint16(offset);

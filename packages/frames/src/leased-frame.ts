@@ -11,8 +11,9 @@ export class LeasedFrame extends FragmentedFrame implements Frame {
     return frame;
   }
 
-  retain(): Frame {
-    return LeasedFrame.of(this);
+  /** A further holder of the same pages; `undefined` once this frame was released. */
+  retain(): Frame | undefined {
+    return this.fragmentCount === 0 ? undefined : LeasedFrame.of(this);
   }
 
   /** Idempotent: a released frame has no pages left to release. */

@@ -1,5 +1,5 @@
 import type { Frame, FramePort } from '@netchannel2/xen';
-import { Observable, type Subscription } from 'rxjs';
+import { defer, Observable, reduce, type Subscription, tap } from 'rxjs';
 
 /**
  * What to do with a frame the port has no room for. The ring is the only queue, so there are just these:
@@ -21,6 +21,20 @@ export class TransmitOverflowError extends Error {
   }
 }
 
+/** The port went for good while frames were still waiting for room. */
+export class TransmitPortGoneError extends Error {
+  override readonly name = 'TransmitPortGoneError';
+  constructor(
+    readonly port: string,
+    /** Frames the port had taken by then. */
+    readonly sent: number,
+  ) {
+    super(
+      `${port} went away after it had taken ${sent} frames: end the transmission before removing the device`,
+    );
+  }
+}
+
 /**
  * Sends what an observable emits. A source that pushes cannot be asked to wait, so what does not fit meets `overflow`.
  *
@@ -31,30 +45,29 @@ export function transmit(
   source$: Observable<Frame | Uint8Array>,
   options: { readonly overflow: OverflowPolicy },
 ): Observable<TransmitCounters> {
-  return new Observable((subscriber) => {
-    let sent = 0;
-    let dropped = 0;
-    return source$.subscribe({
-      next: (frame) => {
-        if (port.send(frame)) sent += 1;
-        else if (options.overflow === 'drop') dropped += 1;
-        else subscriber.error(new TransmitOverflowError(port.name));
-      },
-      error: (error: unknown) => subscriber.error(error),
-      complete: () => {
-        port.flush();
-        subscriber.next({ sent, dropped });
-        subscriber.complete();
-      },
-    });
-  });
+  // Operators rather than a subscriber of our own: when one throws, a source that emits synchronously stops at once.
+  return defer(() =>
+    source$.pipe(
+      tap({ complete: () => port.flush() }),
+      reduce(
+        (counters, frame) => {
+          if (port.send(frame)) counters.sent += 1;
+          else if (options.overflow === 'drop') counters.dropped += 1;
+          else throw new TransmitOverflowError(port.name);
+          return counters;
+        },
+        { sent: 0, dropped: 0 },
+      ),
+    ),
+  );
 }
 
 /**
  * Sends the frames of an iterable, pausing whenever the port is full and going on when it is writable. The source is
  * asked for a frame only when there is room for it, or for one frame more.
  *
- * @returns a cold observable that emits the counters at the end; `dropped` is always 0.
+ * @returns a cold observable that emits the counters at the end; `dropped` is always 0. Errors with
+ * {@link TransmitPortGoneError} when the port goes before the source ends.
  */
 export function transmitAll(
   port: FramePort,
@@ -64,33 +77,55 @@ export function transmitAll(
     const iterator = source[Symbol.iterator]();
     let waiting: Frame | Uint8Array | undefined;
     let sent = 0;
-    let writable: Subscription | undefined;
+    let running = false;
+    let again = false;
 
-    const advance = () => {
+    const sendWhileThereIsRoom = () => {
       while (!subscriber.closed) {
         if (waiting === undefined) {
           const next = iterator.next();
           if (next.done === true) {
             port.flush();
-            writable?.unsubscribe();
             subscriber.next({ sent, dropped: 0 });
             subscriber.complete();
             return;
           }
           waiting = next.value;
         }
-        if (!port.send(waiting)) {
-          port.flush();
-          return;
-        }
+        if (!port.send(waiting)) return;
         waiting = undefined;
         sent += 1;
       }
     };
 
-    writable = port.writable$.subscribe(advance);
-    subscriber.add(writable);
+    // A flush may free room on the spot and make the port writable before it returns: that call only leaves a note, so
+    // the frame in hand is never sent twice.
+    const advance = () => {
+      if (running) {
+        again = true;
+        return;
+      }
+      running = true;
+      try {
+        do {
+          again = false;
+          sendWhileThereIsRoom();
+          if (!subscriber.closed) port.flush();
+        } while (again && !subscriber.closed);
+      } catch (error) {
+        subscriber.error(error);
+      } finally {
+        running = false;
+      }
+    };
+
     subscriber.add(() => iterator.return?.());
-    advance();
+    const writable: Subscription = port.writable$.subscribe({
+      next: advance,
+      error: (error: unknown) => subscriber.error(error),
+      complete: () => subscriber.error(new TransmitPortGoneError(port.name, sent)),
+    });
+    subscriber.add(writable);
+    if (!subscriber.closed) advance();
   });
 }
