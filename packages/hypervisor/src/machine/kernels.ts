@@ -1,0 +1,29 @@
+/**
+ * The WebAssembly kernels that work inside the machine memory (sources: `kernels/*.wat`).
+ */
+import { checksumKernel, copyKernel } from './kernels.generated';
+import { type WasmMemory, wasm } from './webassembly';
+
+export interface Kernels {
+  /** Moves bytes; ranges may overlap. Addresses are byte offsets into the machine memory. */
+  readonly copy: (target: number, source: number, length: number) => void;
+  readonly fill: (target: number, value: number, length: number) => void;
+  /** RFC 1071 sum in network order, folded to 16 bits, not complemented. */
+  readonly checksum: (address: number, length: number, initial: number) => number;
+}
+
+function instantiate(base64: string, memory: WasmMemory): Readonly<Record<string, unknown>> {
+  const module = new wasm.Module(Buffer.from(base64, 'base64'));
+  return new wasm.Instance(module, { machine: { memory } }).exports;
+}
+
+/** Kernels bound to one machine memory, for the calling thread. */
+export function loadKernels(memory: WasmMemory): Kernels {
+  const copy = instantiate(copyKernel, memory);
+  const checksum = instantiate(checksumKernel, memory);
+  return {
+    copy: copy.copy as Kernels['copy'],
+    fill: copy.fill as Kernels['fill'],
+    checksum: checksum.checksum as Kernels['checksum'],
+  };
+}
