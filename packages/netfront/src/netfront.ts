@@ -1,0 +1,95 @@
+import { DeviceError, type DeviceLink, type FrontendDevice } from '@netchannel2/device-registry';
+import { HotStream } from '@netchannel2/frames';
+import { BACKEND_NODES, readBackendFeatures } from '@netchannel2/netif';
+import type { Frame, FramePort } from '@netchannel2/xen';
+import createDebug from 'debug';
+import { Connection } from './connection';
+import { type NetfrontCounters, netfrontCounters } from './frame-drops';
+import type { NetfrontSettings } from './options';
+
+const debug = createDebug('netchannel2:netfront');
+
+/**
+ * The guest's end of a vif. Frames may be sent as soon as the rings are published; until then, and after the connection
+ * ended, `send` answers `false` and `writable$` emits when there is a connection again.
+ */
+export class Netfront implements FrontendDevice, FramePort {
+  readonly name: string;
+  readonly frames$ = new HotStream<Frame>();
+  readonly writable$ = new HotStream<void>();
+  readonly counters: NetfrontCounters = netfrontCounters();
+  private connection: Connection | undefined;
+  private address: string | undefined;
+
+  constructor(
+    private readonly link: DeviceLink,
+    private readonly settings: NetfrontSettings,
+  ) {
+    this.name = `netfront${link.domain.id}.${link.number}`;
+  }
+
+  /** This interface's address as the toolstack wrote it, `xx:xx:xx:xx:xx:xx`; `undefined` before the first connection. */
+  get mac(): string | undefined {
+    return this.address;
+  }
+
+  send(frame: Frame | Uint8Array): boolean {
+    if (this.connection !== undefined) return this.connection.transmit.send(frame);
+    this.counters.sendRefused += 1;
+    return false;
+  }
+
+  flush(): void {
+    this.connection?.transmit.flush();
+  }
+
+  async prepare(): Promise<Readonly<Record<string, string>>> {
+    this.release();
+    const features = readBackendFeatures(await this.link.readPeerAll(Object.values(BACKEND_NODES)));
+    if (!features.rxCopy) {
+      throw new DeviceError(
+        'EOPNOTSUPP',
+        'backend does not offer feature-rx-copy, the only receive path there is',
+      );
+    }
+    this.address = await this.link.readOwn('mac');
+    if (this.address === undefined) throw new DeviceError('ENOENT', `${this.link.ownPath}/mac is missing`);
+    const connection = new Connection(this.link, this.settings, features, {
+      counters: this.counters,
+      frames$: this.frames$,
+      writable$: this.writable$,
+      broken: (reason) => this.link.fail(new DeviceError('EPROTO', reason)),
+    });
+    this.connection = connection;
+    connection.start();
+    debug('%s prepared for domain %d: %o', this.name, this.link.peer, features);
+    return connection.nodes();
+  }
+
+  connected(): void {
+    debug('%s connected', this.name);
+    this.writable$.emit();
+  }
+
+  closing(): void {
+    this.connection?.transmit.stop();
+  }
+
+  async disconnect(): Promise<void> {
+    this.release();
+  }
+
+  removed(): void {
+    this.release();
+    this.frames$.complete();
+    this.writable$.complete();
+  }
+
+  private release(): void {
+    const connection = this.connection;
+    if (connection === undefined) return;
+    this.connection = undefined;
+    connection.close();
+    debug('%s released', this.name);
+  }
+}

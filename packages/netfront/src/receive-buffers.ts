@@ -1,0 +1,85 @@
+import { DeviceError } from '@netchannel2/device-registry';
+import { FramePool } from '@netchannel2/frames';
+import {
+  type Domain,
+  type DomainId,
+  type GrantEntries,
+  type GrantRef,
+  type LeasedPage,
+  NO_GRANT_REF,
+} from '@netchannel2/xen';
+import { takeGrantRefs } from './grant-refs';
+
+/**
+ * The buffers posted on an RX ring, identified by slot as the protocol does: a page of the pool each, granted writable
+ * while it is posted.
+ */
+export class ReceiveBuffers {
+  private readonly pages: (LeasedPage | undefined)[];
+
+  private constructor(
+    private readonly entries: GrantEntries,
+    private readonly peer: DomainId,
+    private readonly refs: (GrantRef | undefined)[],
+    private readonly pool: FramePool,
+  ) {
+    this.pages = refs.map(() => undefined);
+  }
+
+  /** @throws DeviceError when memory or references are short. */
+  static create(
+    domain: Domain,
+    entries: GrantEntries,
+    peer: DomainId,
+    slotCount: number,
+    pageCount: number,
+  ): ReceiveBuffers {
+    const refs = takeGrantRefs(entries, slotCount);
+    const pool = FramePool.create(domain.memory, pageCount);
+    if (pool === undefined) {
+      for (const ref of refs) entries.free(ref);
+      throw new DeviceError('ENOMEM', `no ${pageCount} adjacent pages for received frames`);
+    }
+    return new ReceiveBuffers(entries, peer, refs, pool);
+  }
+
+  /** Posts a page in `slot`; {@link NO_GRANT_REF} when all pages are posted or retained. */
+  post(slot: number): GrantRef {
+    const ref = this.refs[slot];
+    const page = this.pool.take();
+    if (page === undefined || ref === undefined) {
+      page?.release();
+      return NO_GRANT_REF;
+    }
+    this.entries.publishFullPage(ref, this.peer, page.frame, false);
+    this.pages[slot] = page;
+    return ref;
+  }
+
+  /**
+   * Ends the grant of the page posted in `slot` and hands the page, with its lease, to the caller.
+   *
+   * @returns `undefined` when the backend still uses the page: it stays out of circulation until the backend lets go.
+   */
+  collect(slot: number): LeasedPage | undefined {
+    const ref = this.refs[slot];
+    const page = this.pages[slot];
+    if (ref === undefined || page === undefined) return undefined;
+    this.pages[slot] = undefined;
+    if (this.entries.revoke(ref)) return page;
+    this.refs[slot] = undefined;
+    this.entries.revokeDeferred(ref, () => page.release());
+    return undefined;
+  }
+
+  /** Takes every posted page back; those in use follow when their use ends, retained ones when they are released. */
+  close(): void {
+    for (let slot = 0; slot < this.refs.length; slot += 1) {
+      this.collect(slot)?.release();
+      const ref = this.refs[slot];
+      if (ref !== undefined) this.entries.free(ref);
+      this.refs[slot] = undefined;
+    }
+    this.pool.close();
+  }
+}

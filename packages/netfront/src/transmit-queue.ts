@@ -1,0 +1,326 @@
+import {
+  completedChecksum,
+  ETHERNET_HEADER_LENGTH,
+  type HotStream,
+  PacketHeaders,
+  PROTOCOL_UDP,
+  parseHeaders,
+  transportChecksumOffset,
+} from '@netchannel2/frames';
+import {
+  DATA_SLOTS_MIN,
+  type FrontRing,
+  PACKET_BYTES_MAX,
+  RING_BROKEN,
+  TxFlag,
+  TxStatus,
+  txResponseId,
+  txResponseStatus,
+  writeGsoExtra,
+  writeTxRequest,
+} from '@netchannel2/netif';
+import {
+  type DeferredWork,
+  type Domain,
+  type EventChannelPort,
+  type Frame,
+  FrameChecksum,
+  FrameSegmentation,
+  type LeasedPage,
+  PAGE_SIZE,
+} from '@netchannel2/xen';
+import type { NetfrontCounters } from './frame-drops';
+import type { TransmitBuffers } from './transmit-buffers';
+
+/** What the backend takes beyond plain packets of one slot. */
+export interface TransmitOffer {
+  readonly scatterGather: boolean;
+  readonly gsoTcpv4: boolean;
+  readonly gsoTcpv6: boolean;
+  readonly ipv6ChecksumOffload: boolean;
+}
+
+/** Room that every packet fits into: all its data slots and one extra. */
+const PACKET_SLOTS_MAX = DATA_SLOTS_MIN + 1;
+
+/**
+ * The TX ring of a frontend: frames become slot groups, their pages are lent to the backend and come back with the
+ * responses. Groups are published and the backend notified once a pass.
+ */
+export class TransmitQueue implements DeferredWork {
+  deferred = false;
+  private open = true;
+  private refused = false;
+  private readonly freeIds: Int32Array;
+  private freeIdCount: number;
+  private readonly copied: LeasedPage[] = [];
+  private copiedCount = 0;
+  private readonly headers = new PacketHeaders();
+
+  constructor(
+    private readonly domain: Domain,
+    private readonly ring: FrontRing,
+    private readonly port: EventChannelPort,
+    private readonly buffers: TransmitBuffers,
+    private readonly offer: TransmitOffer,
+    private readonly counters: NetfrontCounters,
+    private readonly writable$: HotStream<void>,
+    private readonly broken: (reason: string) => void,
+  ) {
+    this.freeIdCount = ring.slotCount;
+    this.freeIds = Int32Array.from({ length: ring.slotCount }, (_, index) => ring.slotCount - 1 - index);
+  }
+
+  send(frame: Frame | Uint8Array): boolean {
+    if (!this.open) return this.refuse();
+    const length = frame.byteLength;
+    if (length < ETHERNET_HEADER_LENGTH) return this.drop('tooShort');
+    if (length > PACKET_BYTES_MAX) return this.drop('tooLong');
+    if (frame instanceof Uint8Array) return this.sendBytes(frame, length);
+    const segmentation = frame.segmentation;
+    if (segmentation !== FrameSegmentation.none && !this.segments(segmentation)) {
+      return this.drop('segmentationMissing');
+    }
+    if (frame.checksum === FrameChecksum.blank && !this.offer.ipv6ChecksumOffload) {
+      parseHeaders(frame, this.headers);
+      if (this.headers.ipVersion === 6) return this.sendCompleted(frame, length);
+    }
+    return this.canLend(frame) ? this.sendLent(frame, length) : this.sendCopied(frame, length);
+  }
+
+  /** Makes what was sent so far visible to the backend. */
+  flush(): void {
+    if (this.open && this.ring.pushRequests()) this.domain.events.notify(this.port);
+  }
+
+  /** End of a pass in which frames were sent. */
+  run(): void {
+    this.flush();
+  }
+
+  /** The backend answered: takes pages back, and tells who was refused. */
+  onEvent(): void {
+    if (!this.open) return;
+    do {
+      if (!this.reap()) return;
+    } while (this.ring.finalCheckResponses() !== 0);
+    if (!this.refused || this.ring.free < PACKET_SLOTS_MAX) return;
+    if (this.buffers.available < PACKET_SLOTS_MAX - 1) return;
+    this.refused = false;
+    this.writable$.emit();
+  }
+
+  /** Nothing more is sent. */
+  stop(): void {
+    this.flush();
+    this.open = false;
+  }
+
+  /** Takes all pages back; frames not answered are counted as lost. */
+  close(): void {
+    this.open = false;
+    this.counters.dropped.lostInFlight += this.buffers.close();
+  }
+
+  private segments(segmentation: FrameSegmentation): boolean {
+    if (!this.offer.scatterGather) return false;
+    return segmentation === FrameSegmentation.tcpv4 ? this.offer.gsoTcpv4 : this.offer.gsoTcpv6;
+  }
+
+  private canLend(frame: Frame): boolean {
+    const fragments = frame.fragmentCount;
+    if (!this.buffers.lendsAnyPage || fragments > (this.offer.scatterGather ? DATA_SLOTS_MIN : 1))
+      return false;
+    return frame.fragmentLength(0) >= ETHERNET_HEADER_LENGTH;
+  }
+
+  /** Each fragment is a slot; the pages are lent where they lie. */
+  private sendLent(frame: Frame, length: number): boolean {
+    const count = frame.fragmentCount;
+    if (!this.hasRoom(count + (frame.segmentation === FrameSegmentation.none ? 0 : 1))) return this.refuse();
+    for (let index = 0; index < count; index += 1) {
+      const page = frame.fragmentPage(index);
+      page.acquire();
+      const flags = (index === 0 ? firstFlags(frame) : 0) | (index < count - 1 ? TxFlag.moreData : 0);
+      const size = index === 0 ? length : frame.fragmentLength(index);
+      this.writeSlot(page, frame.fragmentOffset(index), flags, size);
+      if (index === 0) this.writeExtras(frame);
+    }
+    return this.accepted(length);
+  }
+
+  private sendBytes(bytes: Uint8Array, length: number): boolean {
+    if (!this.takeCopyPages(length, 0)) return this.refuseOrDrop(length);
+    for (let index = 0, at = 0; at < length; index += 1, at += PAGE_SIZE) {
+      const piece = length <= PAGE_SIZE ? bytes : bytes.subarray(at, at + PAGE_SIZE);
+      this.domain.memory.copyIn(this.copiedPage(index), 0, piece);
+    }
+    this.writeCopied(length, 0, undefined);
+    return this.accepted(length);
+  }
+
+  private sendCopied(frame: Frame, length: number): boolean {
+    if (!this.takeCopyPages(length, frame.segmentation === FrameSegmentation.none ? 0 : 1)) {
+      return this.refuseOrDrop(length);
+    }
+    this.copyFrame(frame);
+    this.writeCopied(length, firstFlags(frame), frame);
+    return this.accepted(length);
+  }
+
+  /** The backend would not complete this checksum: it is completed in a copy, for others may hold the frame too. */
+  private sendCompleted(frame: Frame, length: number): boolean {
+    const field = transportChecksumOffset(this.headers.protocol);
+    const start = this.headers.transportOffset;
+    if (start === 0 || field < 0 || frame.segmentation !== FrameSegmentation.none) {
+      return this.drop('checksumUnknown');
+    }
+    if (!this.takeCopyPages(length, 0)) return this.refuseOrDrop(length);
+    this.copyFrame(frame);
+    const isUdp = this.headers.protocol === PROTOCOL_UDP;
+    const checksum = completedChecksum(this.domain.memory, frame, start, isUdp);
+    this.storeByte(start + field, checksum >> 8);
+    this.storeByte(start + field + 1, checksum & 0xff);
+    this.writeCopied(length, TxFlag.dataValidated, undefined);
+    return this.accepted(length);
+  }
+
+  private copyFrame(frame: Frame): void {
+    let at = 0;
+    for (let index = 0; index < frame.fragmentCount; index += 1) {
+      const page = frame.fragmentPage(index);
+      let from = frame.fragmentOffset(index);
+      let left = frame.fragmentLength(index);
+      while (left > 0) {
+        const piece = Math.min(left, PAGE_SIZE - (at % PAGE_SIZE));
+        this.domain.memory.copy(this.copiedPage(at >> 12), at % PAGE_SIZE, page, from, piece);
+        at += piece;
+        from += piece;
+        left -= piece;
+      }
+    }
+  }
+
+  private storeByte(offset: number, value: number): void {
+    const page = this.copiedPage(offset >> 12);
+    page.bytes[page.base + (offset % PAGE_SIZE)] = value;
+  }
+
+  private copiedPage(index: number): LeasedPage {
+    const page = this.copied[index];
+    if (page === undefined) throw new Error('no page taken for this part of the frame');
+    return page;
+  }
+
+  /** Slots and pages for a copied frame, or nothing taken and `false`. */
+  private takeCopyPages(length: number, extras: number): boolean {
+    const count = (length + PAGE_SIZE - 1) >> 12;
+    this.copiedCount = 0;
+    if (count > 1 && !this.offer.scatterGather) return false;
+    if (!this.hasRoom(count + extras)) return false;
+    if (this.buffers.available < count && (!this.reap() || this.buffers.available < count)) return false;
+    for (let index = 0; index < count; index += 1) {
+      const page = this.buffers.takePage();
+      if (page === undefined) return false;
+      this.copied[index] = page;
+    }
+    this.copiedCount = count;
+    return true;
+  }
+
+  private writeCopied(length: number, firstSlotFlags: number, frame: Frame | undefined): void {
+    const count = this.copiedCount;
+    for (let index = 0; index < count; index += 1) {
+      const flags = (index === 0 ? firstSlotFlags : 0) | (index < count - 1 ? TxFlag.moreData : 0);
+      const size = index === 0 ? length : Math.min(PAGE_SIZE, length - index * PAGE_SIZE);
+      this.writeSlot(this.copiedPage(index), 0, flags, size);
+      if (index === 0 && frame !== undefined) this.writeExtras(frame);
+    }
+  }
+
+  private writeSlot(page: LeasedPage, offset: number, flags: number, size: number): void {
+    const ring = this.ring;
+    this.freeIdCount -= 1;
+    const id = this.freeIds[this.freeIdCount] ?? 0;
+    const ref = this.buffers.lend(id, page);
+    writeTxRequest(ring.words, ring.slot(ring.requestIndex), ref, offset, flags, id, size);
+    ring.requestIndex = (ring.requestIndex + 1) | 0;
+  }
+
+  private writeExtras(frame: Frame): void {
+    if (frame.segmentation === FrameSegmentation.none) return;
+    const ring = this.ring;
+    writeGsoExtra(ring.words, ring.slot(ring.requestIndex), frame.segmentSize, frame.segmentation, 0);
+    ring.requestIndex = (ring.requestIndex + 1) | 0;
+  }
+
+  private hasRoom(slots: number): boolean {
+    if (this.ring.free >= slots && this.freeIdCount >= slots) return true;
+    return this.reap() && this.ring.free >= slots && this.freeIdCount >= slots;
+  }
+
+  private accepted(length: number): boolean {
+    this.counters.framesSent += 1;
+    this.counters.bytesSent += length;
+    if (!this.deferred) this.domain.defer(this);
+    return true;
+  }
+
+  private refuseOrDrop(length: number): boolean {
+    if (length > PAGE_SIZE && !this.offer.scatterGather) return this.drop('scatterGatherMissing');
+    return this.refuse();
+  }
+
+  private refuse(): boolean {
+    this.counters.sendRefused += 1;
+    this.refused = true;
+    this.flush();
+    return false;
+  }
+
+  private drop(reason: keyof NetfrontCounters['dropped']): boolean {
+    this.counters.dropped[reason] += 1;
+    return true;
+  }
+
+  /** Consumes all responses. Answers `false` when the backend broke the protocol. */
+  private reap(): boolean {
+    const ring = this.ring;
+    let waiting = ring.responses();
+    if (waiting === RING_BROKEN) return this.fail('TX response index out of range');
+    while (waiting > 0) {
+      const word = ring.words[ring.slot(ring.responseIndex)] ?? 0;
+      ring.responseIndex = (ring.responseIndex + 1) | 0;
+      waiting -= 1;
+      const status = txResponseStatus(word);
+      if (status === TxStatus.none) continue;
+      const id = txResponseId(word);
+      if (id >= ring.slotCount || !this.buffers.isLent(id))
+        return this.fail('TX response to a request not made');
+      if (!this.buffers.takeBack(id)) return this.fail('backend still uses a page it answered');
+      this.freeIds[this.freeIdCount] = id;
+      this.freeIdCount += 1;
+      if (status !== TxStatus.okay) this.counters.dropped.refusedByBackend += 1;
+    }
+    return true;
+  }
+
+  private fail(reason: string): false {
+    this.open = false;
+    this.broken(reason);
+    return false;
+  }
+}
+
+/** Flags of a frame's first slot, without `moreData`. */
+function firstFlags(frame: Frame): number {
+  const extra = frame.segmentation === FrameSegmentation.none ? 0 : TxFlag.extraInfo;
+  switch (frame.checksum) {
+    case FrameChecksum.blank:
+      return TxFlag.checksumBlank | TxFlag.dataValidated | extra;
+    case FrameChecksum.validated:
+      return TxFlag.dataValidated | extra;
+    default:
+      return extra;
+  }
+}
