@@ -1,1 +1,3 @@
-export {};
+export * from './frame-difference';
+export * from './frame-sequence';
+export * from './seeded-random';
