@@ -1,1 +1,1 @@
-export {};
+export * from './netback2';

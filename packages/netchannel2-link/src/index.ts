@@ -1,1 +1,4 @@
-export {};
+export * from './drop-reasons';
+export * from './link';
+export * from './link-settings';
+export * from './port';

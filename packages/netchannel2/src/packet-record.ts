@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 import {
+  clearPacketPadding,
   type PacketType,
   packetCsumOffset,
   packetCsumStart,
@@ -48,6 +49,7 @@ export interface PacketRecord {
 export function writePacket(words: Int32Array, at: number, packet: PacketRecord): number {
   const count = packet.fragments.length;
   const size = packetSize(count, packet.prefix.length);
+  clearPacketPadding(words, at, size);
   writePacketHead(
     words,
     at,

@@ -30,10 +30,14 @@ export function packetPrefixWord(fragments: number): number {
   return 5 + 2 * fragments;
 }
 
-/**
- * Writes everything before the fragments, and zeroes the last two words, which hold the padding: write fragments and
- * prefix afterwards.
- */
+/** Zeroes the words that hold the padding; write fragments and prefix afterwards, they may share those words. */
+export function clearPacketPadding(words: Int32Array, at: number, size: number): void {
+  const end = at + (size >> 2);
+  words[end - 2] = 0;
+  words[end - 1] = 0;
+}
+
+/** Writes everything before the fragments. */
 export function writePacketHead(
   words: Int32Array,
   at: number,
@@ -47,9 +51,6 @@ export function writePacketHead(
   csumStart: number,
   csumOffset: number,
 ): void {
-  const end = at + (size >> 2);
-  words[end - 2] = 0;
-  words[end - 1] = 0;
   words[at] = messageHeader(MessageType.packet, 0, size);
   words[at + 1] = id | 0;
   words[at + 2] = type | (flags << 8) | (segmentation << 16);

@@ -1,0 +1,147 @@
+import {
+  type BackendDevice,
+  type BackendDriver,
+  DeviceError,
+  type DeviceLink,
+  parseMac,
+} from '@netchannel2/device-registry';
+import { BACKEND_VIEW } from '@netchannel2/netchannel2';
+import { type Vif2Options, Vif2Port } from '@netchannel2/netchannel2-link';
+import type { Errno } from '@netchannel2/xen';
+import createDebug from 'debug';
+import { distinctUntilChanged, map, type Subscription, skip } from 'rxjs';
+import { readFrontendNodes } from './frontend-nodes';
+import { MappedRings } from './mapped-rings';
+
+const debug = createDebug('netchannel2:netback2');
+
+const LARGEST_RING_ORDER = 4;
+
+export type Netback2Options = Vif2Options;
+
+/** The backend of one vif2: a port for the frames of a guest, in the backend's domain. */
+export class Netback2 extends Vif2Port implements BackendDevice {
+  readonly name: string;
+  private rings: MappedRings | undefined;
+  private carrier: Subscription | undefined;
+  private hostMac: Uint8Array | undefined;
+  private guestMac: Uint8Array | undefined;
+
+  constructor(
+    readonly deviceLink: DeviceLink,
+    options: Netback2Options = {},
+  ) {
+    super(deviceLink.domain, deviceLink.peer, options);
+    this.name = `vif2-${deviceLink.peer}.${deviceLink.number}`;
+  }
+
+  /** The host side's own address, known from `features` on; six bytes. */
+  get mac(): Uint8Array | undefined {
+    return this.hostMac;
+  }
+
+  /** The guest's address, known from `features` on; six bytes. */
+  get remoteMac(): Uint8Array | undefined {
+    return this.guestMac;
+  }
+
+  async features(): Promise<Readonly<Record<string, string>>> {
+    const link = this.deviceLink;
+    this.hostMac = parseMac(await link.readOwn('mac'));
+    this.guestMac = parseMac(await link.readOwn('remote-mac'));
+    return {
+      'protocol-version': '1',
+      'max-ring-page-order': String(this.maxOrder()),
+      'feature-receiver-copy': '1',
+      'feature-receiver-map': '1',
+      'feature-transitive': '0',
+      'feature-bypass': '0',
+      'gnttab-version': String(link.domain.grants.version),
+      carrier: '1',
+    };
+  }
+
+  async connect(): Promise<void> {
+    const link = this.deviceLink;
+    this.release();
+    const nodes = await readFrontendNodes(link, this.maxOrder());
+    const onlySource = await this.allowedSource();
+    if (!this.openPool()) throw new DeviceError('ENOMEM', 'no pages left for a frame pool');
+    try {
+      this.rings = MappedRings.connect(link.domain, link.peer, nodes);
+    } catch (error) {
+      this.release();
+      throw error;
+    }
+    const { control, produce, consume, port } = this.rings;
+    this.watchCarrier();
+    this.startLink({
+      rings: {
+        control: control.area,
+        produce: produce.area,
+        consume: consume.area,
+        view: BACKEND_VIEW,
+        port,
+      },
+      fragmentKind: 'receiver_copy',
+      onlySource,
+    });
+  }
+
+  async disconnect(): Promise<void> {
+    this.release();
+  }
+
+  removed(): void {
+    this.release();
+    this.completeStreams();
+  }
+
+  protected override linkFailed(code: Errno, message: string): void {
+    this.deviceLink.fail(new DeviceError(code, message));
+  }
+
+  private maxOrder(): number {
+    return this.options.ringPageOrder ?? LARGEST_RING_ORDER;
+  }
+
+  /** The only address frames may come from, where `filter-mac` asks for that or the frontend is marked untrusted. */
+  private async allowedSource(): Promise<Uint8Array | undefined> {
+    const filter = await this.deviceLink.readOwn('filter-mac');
+    const untrusted = (await this.deviceLink.readOwn('remote-trusted')) === '0';
+    if (filter === undefined ? !untrusted : filter !== '1') return undefined;
+    return parseMac(await this.deviceLink.readOwn('remote-mac'));
+  }
+
+  /** A stalled guest has no carrier, until it finishes a packet again (spec vif2.md §7). */
+  private watchCarrier(): void {
+    const { domain, ownPath } = this.deviceLink;
+    const stalled$ = this.linkState$.pipe(
+      map((state) => state === 'stalled'),
+      distinctUntilChanged(),
+      skip(1),
+    );
+    this.carrier = stalled$.subscribe((stalled) => {
+      domain.store.write(`${ownPath}/carrier`, stalled ? '0' : '1').catch((error: unknown) => {
+        debug('%s: carrier not written: %o', this.name, error);
+      });
+    });
+  }
+
+  private release(): void {
+    this.carrier?.unsubscribe();
+    this.carrier = undefined;
+    this.stopLink();
+    this.rings?.end();
+    this.rings = undefined;
+  }
+}
+
+/**
+ * The vif2 backend driver, to be bound to a domain's device registry.
+ *
+ * @throws RangeError when an option is out of range.
+ */
+export function netback2Driver(options: Netback2Options = {}): BackendDriver<Netback2> {
+  return { deviceClass: 'vif2', create: (link) => new Netback2(link, options) };
+}

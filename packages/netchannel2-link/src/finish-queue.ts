@@ -1,0 +1,61 @@
+import {
+  FINISH_PACKET_SIZE,
+  NO_SPACE,
+  type UringProducer,
+  writeFinishPacket,
+} from '@netchannel2/netchannel2';
+
+/**
+ * FINISHes on their way to the peer. The reserve keeps room for all of them; a peer that does not publish what it consumed
+ * makes them wait here, and they go out before any PACKET (spec §2.4).
+ */
+export class FinishQueue {
+  /** FINISHes that found no room. */
+  pending = 0;
+
+  private readonly ids: Int32Array;
+  private readonly flags: Uint8Array;
+
+  /** @param capacity the credit this end advertised: a legal peer never makes more wait. */
+  constructor(
+    private readonly producer: UringProducer,
+    readonly capacity: number,
+  ) {
+    this.ids = new Int32Array(capacity);
+    this.flags = new Uint8Array(capacity);
+  }
+
+  /** @returns `false` when the queue is full: the peer is at fault. */
+  finish(id: number, flags: number): boolean {
+    if (this.pending === 0 && this.write(id, flags)) return true;
+    if (this.pending === this.capacity) return false;
+    this.ids[this.pending] = id;
+    this.flags[this.pending] = flags;
+    this.pending += 1;
+    return true;
+  }
+
+  /** Sends what waits, as much as fits. */
+  drain(): void {
+    if (this.pending === 0) return;
+    let sent = 0;
+    while (sent < this.pending && this.write(this.ids[sent] ?? 0, this.flags[sent] ?? 0)) sent += 1;
+    this.ids.copyWithin(0, sent, this.pending);
+    this.flags.copyWithin(0, sent, this.pending);
+    this.pending -= sent;
+  }
+
+  /** Whether the peer cannot know yet that packet `id` is finished. */
+  waits(id: number): boolean {
+    for (let index = 0; index < this.pending; index += 1) if (this.ids[index] === id) return true;
+    return false;
+  }
+
+  private write(id: number, flags: number): boolean {
+    const at = this.producer.claim(FINISH_PACKET_SIZE, 0);
+    if (at === NO_SPACE) return false;
+    writeFinishPacket(this.producer.words, at, id, flags);
+    this.producer.commit(FINISH_PACKET_SIZE);
+    return true;
+  }
+}

@@ -1,0 +1,59 @@
+import type { FramePool, HotStream, PortCounters } from '@netchannel2/frames';
+import type { RingView } from '@netchannel2/netchannel2';
+import type { Domain, DomainId, Errno, EventChannelPort, Frame, MemoryArea } from '@netchannel2/xen';
+import type { DropReason } from './drop-reasons';
+
+/** Messages a pass takes before other devices get their turn (spec §2.4). */
+export const PASS_BUDGET = 64;
+/** Messages written before a flush that nobody asked for (spec §2.4). */
+export const FLUSH_EVERY = 32;
+/** Unfinished packets we ever have, whatever the peer allows. */
+export const MOST_UNFINISHED = 256;
+/** Inline bytes of a packet with fragments, by default. */
+export const DEFAULT_PREFIX = 128;
+
+/** How fragments reach the peer. */
+export type FragmentKind = 'receiver_copy' | 'receiver_map';
+
+/** Two rings and a port that both ends have agreed on: what the drivers set up before a link can run. */
+export interface ConnectedRings {
+  readonly control: MemoryArea;
+  /** Payload of the ring this end produces on. */
+  readonly produce: MemoryArea;
+  readonly consume: MemoryArea;
+  readonly view: RingView;
+  readonly port: EventChannelPort;
+}
+
+/** What the peer may send us, as advertised in the start-up burst. */
+export interface ReceiveOffer {
+  readonly checksumOffload: boolean;
+  readonly tcpv4Segmentation: boolean;
+  /** 1 … 18. */
+  readonly maxFragments: number;
+  /** Credit; at most min(256, own ring bytes / 32), which is the default. */
+  readonly maxPackets?: number | undefined;
+}
+
+export interface LinkSettings {
+  readonly domain: Domain;
+  readonly peer: DomainId;
+  readonly rings: ConnectedRings;
+  /** Where received frames go, and heap bytes on their way out. */
+  readonly pool: FramePool;
+  readonly fragmentKind: FragmentKind;
+  /** Inline bytes of packets with fragments, 14 … 256. */
+  readonly prefix: number;
+  readonly offer: ReceiveOffer;
+  /** Frames from any other source are dropped (`filter-mac`); six bytes. */
+  readonly onlySource: Uint8Array | undefined;
+  readonly frames: HotStream<Frame>;
+  readonly writable: HotStream<void>;
+  readonly counters: PortCounters<DropReason>;
+  /** The peer's credit has arrived: frames can be sent. */
+  opened(): void;
+  /** The peer broke the protocol, or this end cannot go on. Called once; the link has stopped. */
+  fail(code: Errno, message: string): void;
+  /** No FINISH for ten seconds while frames wait (`true`), and the first one after that (`false`). */
+  stalled(stalled: boolean): void;
+}

@@ -1,0 +1,302 @@
+import {
+  advertisedMaxPackets,
+  allowedMessages,
+  finishPacketId,
+  MessageType,
+  messageSize,
+  RING_FAULT,
+  setMaxFragmentsValue,
+  setMaxPacketsValue,
+  setOffloadChecksum,
+  setOffloadTcpv4,
+  UringConsumer,
+  UringProducer,
+} from '@netchannel2/netchannel2';
+import type { DeferredWork, Errno, Frame } from '@netchannel2/xen';
+import type { Subscription } from 'rxjs';
+import { ChangeRate, CONTROL_MESSAGE_WORDS, writeStartUpBurst } from './control-messages';
+import { FinishQueue } from './finish-queue';
+import { FLUSH_EVERY, type LinkSettings, MOST_UNFINISHED, PASS_BUDGET } from './link-settings';
+import { FinishOutcome, type PacketGrants } from './packet-grants';
+import { PacketReceiver } from './packet-receiver';
+import { PacketSender, SendOutcome } from './packet-sender';
+import { SharedPageGrants } from './shared-page-grants';
+import { StallWatch } from './stall-watch';
+import { SubPageGrants } from './sub-page-grants';
+
+/** When nothing of ours is under way that would wake us: how long to wait for pages or references. */
+const STARVED_MILLISECONDS = 5;
+
+/**
+ * One connected vif2: both rings, the packets under way in both directions, and the event channel. Both ends are alike;
+ * who provides the memory no longer matters here (spec §1).
+ */
+export class Vif2Link {
+  private readonly producer: UringProducer;
+  private readonly consumer: UringConsumer;
+  private readonly finishes: FinishQueue;
+  private readonly receiver: PacketReceiver;
+  private readonly stallWatch: StallWatch;
+  private readonly changeRate: ChangeRate;
+  private readonly maxPackets: number;
+  private readonly allowed: Uint8Array;
+  private readonly message = new Int32Array(CONTROL_MESSAGE_WORDS);
+  private readonly passWork: DeferredWork = { deferred: false, run: () => this.pass() };
+  private readonly flushWork: DeferredWork = { deferred: false, run: () => this.flush() };
+  private stopListening: (() => void) | undefined;
+  private starvedTimer: Subscription | undefined;
+  private grants: PacketGrants | undefined;
+  private sender: PacketSender | undefined;
+  /** SET_MAX_FRAGMENTS and SET_OFFLOAD may come before there is a sender. */
+  private peerMaxFragments = 1;
+  private peerChecksum = false;
+  private peerTcpv4 = false;
+  private unflushed = 0;
+  private running = false;
+  private inPass = false;
+  private held = false;
+
+  constructor(private readonly settings: LinkSettings) {
+    const { control, produce, consume, view } = settings.rings;
+    this.producer = new UringProducer(control, view.produce, produce);
+    this.consumer = new UringConsumer(control, view.consume, consume);
+    const most = advertisedMaxPackets(this.producer.ringBytes);
+    this.maxPackets = Math.min(settings.offer.maxPackets ?? most, most);
+    this.allowed = allowedMessages({ ring: 'parent', peerTrusted: false, offersBypasses: false });
+    this.finishes = new FinishQueue(this.producer, this.maxPackets);
+    this.receiver = new PacketReceiver(settings, this.consumer, this.finishes, this.maxPackets, false);
+    this.stallWatch = new StallWatch(settings.domain.scheduler, settings.stalled);
+    this.changeRate = new ChangeRate(settings.domain.scheduler);
+  }
+
+  /** The peer's credit has arrived: frames can be sent. */
+  get up(): boolean {
+    return this.running && this.sender !== undefined;
+  }
+
+  /** Packets the peer has not finished yet. */
+  get unfinished(): number {
+    return this.grants?.unfinished ?? 0;
+  }
+
+  /** Sends the start-up burst, listens, and takes what the peer has sent already. */
+  start(): void {
+    this.running = true;
+    writeStartUpBurst(this.producer, this.settings.offer, this.maxPackets);
+    this.stopListening = this.settings.domain.events.listen(this.settings.rings.port, () => this.pass());
+    this.pass();
+  }
+
+  /** @returns `false` when there is no room: the frame was not taken, and `writable` will emit. */
+  send(frame: Frame | Uint8Array): boolean {
+    const sender = this.sender;
+    if (sender === undefined || !this.running || this.finishes.pending > 0) return this.refuse();
+    const outcome = frame instanceof Uint8Array ? sender.sendBytes(frame) : sender.sendFrame(frame);
+    switch (outcome) {
+      case SendOutcome.sent:
+        this.written(sender);
+        return true;
+      case SendOutcome.dropped:
+        return true;
+      case SendOutcome.starved:
+        if (this.unfinished === 0) this.retryLater();
+        return this.refuse();
+      default:
+        if (this.producer.broken) this.fail('EPROTO', 'consumer index of the peer is impossible');
+        else this.stallWatch.held();
+        return this.refuse();
+    }
+  }
+
+  /** Shows the peer what was written so far. */
+  flush(): void {
+    this.unflushed = 0;
+    if (this.running && this.producer.publish()) this.settings.domain.events.notify(this.settings.rings.port);
+  }
+
+  /** Lets go of everything: no grant, lease, timer or handler is left. Ports and rings are the driver's. */
+  stop(): void {
+    this.running = false;
+    this.stopListening?.();
+    this.stopListening = undefined;
+    this.starvedTimer?.unsubscribe();
+    this.starvedTimer = undefined;
+    this.stallWatch.end();
+    if (!this.inPass) this.receiver.end();
+    this.sender = undefined;
+    this.grants?.end();
+    this.grants = undefined;
+  }
+
+  /** One turn: at most {@link PASS_BUDGET} messages, all their consequences, one notification. */
+  private pass(): void {
+    if (!this.running || this.inPass) return;
+    this.inPass = true;
+    this.finishes.drain();
+    const taken = this.takeMessages();
+    if (taken >= 0 && this.running) {
+      const fault = this.receiver.complete();
+      if (fault !== undefined) this.fail('EPROTO', fault);
+    } else this.receiver.end();
+    if (this.running && this.held) this.tryWritable();
+    this.inPass = false;
+    if (!this.running) return;
+    this.publishAll();
+    // A pass that found work is followed by one more before an event is asked for: a busy peer then sends none.
+    if (taken > 0 || this.consumer.arm()) this.settings.domain.defer(this.passWork);
+  }
+
+  /** @returns how many messages were taken, -1 when the link failed. */
+  private takeMessages(): number {
+    const consumer = this.consumer;
+    if (!consumer.begin()) {
+      this.fail('EPROTO', consumer.fault ?? 'ring broken');
+      return -1;
+    }
+    let taken = 0;
+    let finished = 0;
+    let fault: string | undefined;
+    while (taken < PASS_BUDGET) {
+      const type = consumer.next();
+      if (type < 0) {
+        if (type === RING_FAULT) fault = consumer.fault ?? 'ring broken';
+        break;
+      }
+      taken += 1;
+      if (type === MessageType.packet) fault = this.takePacket();
+      else if (type === MessageType.finishPacket) {
+        finished += 1;
+        fault = this.takeFinish();
+      } else fault = this.takeControl(type);
+      if (fault !== undefined) break;
+      if (consumer.publishDue && consumer.publish()) this.notify();
+    }
+    if (finished > 0) this.stallWatch.progress(finished);
+    if (fault === undefined) return taken;
+    this.fail('EPROTO', fault);
+    return -1;
+  }
+
+  private takePacket(): string | undefined {
+    if (messageSize(this.consumer.header) < 24) return 'PACKET of less than 24 bytes';
+    if (this.receiver.full) {
+      const fault = this.receiver.complete();
+      if (fault !== undefined) return fault;
+      if (!this.running) return undefined;
+    }
+    return this.receiver.receive();
+  }
+
+  private takeFinish(): string | undefined {
+    const message = this.message;
+    this.consumer.copyTo(message, 2);
+    const outcome = this.grants?.finish(finishPacketId(message, 0)) ?? FinishOutcome.unknown;
+    if (outcome === FinishOutcome.done) return undefined;
+    return outcome === FinishOutcome.unknown
+      ? 'FINISH of a packet that is not unfinished'
+      : 'finished packets stay in use';
+  }
+
+  private takeControl(type: number): string | undefined {
+    const smallest = this.allowed[type] ?? 0;
+    if (smallest === 0) return `message type ${type} is not allowed here`;
+    if (messageSize(this.consumer.header) < smallest) return `message type ${type} is too short`;
+    const message = this.message;
+    this.consumer.copyTo(message, 2);
+    switch (type) {
+      case MessageType.setMaxPackets:
+        return this.takeCredit(setMaxPacketsValue(message, 0));
+      case MessageType.setMaxFragmentsPerPacket: {
+        const limit = setMaxFragmentsValue(message, 0);
+        if (limit === 0) return 'SET_MAX_FRAGMENTS_PER_PACKET of 0';
+        this.peerMaxFragments = Math.min(limit, 64);
+        break;
+      }
+      case MessageType.setOffload:
+        this.peerChecksum = setOffloadChecksum(message, 0);
+        this.peerTcpv4 = setOffloadTcpv4(message, 0);
+        break;
+      default:
+        return `message type ${type} is not allowed here`;
+    }
+    this.tellSender();
+    return this.changeRate.count() ? undefined : 'limits changed more than 1000 times a second';
+  }
+
+  private takeCredit(maxPackets: number): string | undefined {
+    if (this.sender !== undefined) return 'SET_MAX_PACKETS twice';
+    if (maxPackets === 0) return 'SET_MAX_PACKETS of 0';
+    const capacity = Math.min(maxPackets, MOST_UNFINISHED);
+    const { domain, peer, fragmentKind } = this.settings;
+    const entries = domain.grants.entries;
+    const exact = fragmentKind === 'receiver_copy' && domain.capabilities.subPageGrants;
+    this.grants =
+      exact && entries?.version2 === true
+        ? new SubPageGrants(entries, peer, capacity)
+        : new SharedPageGrants(domain, peer, capacity);
+    this.sender = new PacketSender(this.settings, this.producer, this.grants, this.maxPackets);
+    this.tellSender();
+    // Whoever tried to send before is told.
+    this.held = true;
+    this.settings.opened();
+    return undefined;
+  }
+
+  private tellSender(): void {
+    const sender = this.sender;
+    if (sender === undefined) return;
+    sender.setMaxFragments(this.peerMaxFragments);
+    sender.peerOffload.checksum = this.peerChecksum;
+    sender.peerOffload.tcpv4 = this.peerTcpv4;
+  }
+
+  private written(sender: PacketSender): void {
+    this.unflushed += 1;
+    if (this.unflushed >= FLUSH_EVERY || sender.urgent) {
+      sender.urgent = false;
+      this.flush();
+    } else if (!this.inPass && !this.flushWork.deferred) this.settings.domain.defer(this.flushWork);
+  }
+
+  private refuse(): false {
+    this.held = true;
+    this.settings.counters.sendRefused += 1;
+    return false;
+  }
+
+  private tryWritable(): void {
+    const sender = this.sender;
+    if (sender === undefined || this.finishes.pending > 0 || !sender.roomAgain()) {
+      if (this.producer.broken) this.fail('EPROTO', 'consumer index of the peer is impossible');
+      return;
+    }
+    this.held = false;
+    this.stallWatch.moving();
+    this.settings.writable.emit();
+  }
+
+  private retryLater(): void {
+    if (this.starvedTimer !== undefined) return;
+    this.starvedTimer = this.settings.domain.scheduler.schedule(() => {
+      this.starvedTimer = undefined;
+      if (this.running && this.held) this.tryWritable();
+    }, STARVED_MILLISECONDS);
+  }
+
+  private publishAll(): void {
+    this.unflushed = 0;
+    const room = this.consumer.publish();
+    const messages = this.producer.publish();
+    if (room || messages) this.notify();
+  }
+
+  private notify(): void {
+    this.settings.domain.events.notify(this.settings.rings.port);
+  }
+
+  private fail(code: Errno, message: string): void {
+    if (!this.running) return;
+    this.running = false;
+    this.settings.fail(code, message);
+  }
+}

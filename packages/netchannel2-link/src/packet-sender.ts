@@ -1,0 +1,251 @@
+import {
+  answerReserve,
+  clearPacketPadding,
+  LARGEST_FRAGMENT_COUNT,
+  LARGEST_FRAME,
+  LARGEST_PREFIX,
+  NO_SPACE,
+  PacketFlag,
+  PacketType,
+  packetSize,
+  SMALLEST_FRAME,
+  senderFragmentLimit,
+  type UringProducer,
+  writePacketHead,
+} from '@netchannel2/netchannel2';
+import {
+  type DomainMemory,
+  type Frame,
+  FrameChecksum,
+  FrameSegmentation,
+  type MemoryArea,
+  PAGE_SIZE,
+} from '@netchannel2/xen';
+import type { DropReason } from './drop-reasons';
+import type { LinkSettings } from './link-settings';
+import { OffloadPlan, type PeerOffload } from './offload-plan';
+import type { PacketGrants } from './packet-grants';
+import { ScratchFrame } from './scratch-frame';
+
+/** What became of a frame. */
+export const SendOutcome = {
+  sent: 0,
+  /** Given up and counted: it can never go to this peer as it is. */
+  dropped: 1,
+  /** No credit or no room in the ring: a FINISH or the consumer's progress will help. */
+  full: 2,
+  /** No pages or references of our own. */
+  starved: 3,
+} as const;
+export type SendOutcome = (typeof SendOutcome)[keyof typeof SendOutcome];
+
+/** Ids of small packets, which are never finished, lie outside the range of table indices. */
+const SMALL_PACKET_ID = 0x80000000 | 0;
+
+/** Turns frames into PACKET messages. Writes and commits; publishing the ring is the link's matter. */
+export class PacketSender {
+  /** What the peer takes; nothing before its messages arrive. */
+  readonly peerOffload: PeerOffload = { checksum: false, tcpv4: false };
+  /** Room the last refused message needed. */
+  refusedSize = 0;
+  /** The message just written asks for an immediate FINISH: flush it. */
+  urgent = false;
+
+  private readonly memory: DomainMemory;
+  private readonly payload: MemoryArea;
+  private readonly prefix: number;
+  private readonly fragmentType: PacketType;
+  private readonly plan = new OffloadPlan();
+  private readonly heapFrame: ScratchFrame;
+  private readonly denseFrame: ScratchFrame;
+  private readonly reserve: number;
+  private fragmentLimit = 1;
+
+  /** @param maxPackets the credit this end advertised, which sets how much of the ring its answers need. */
+  constructor(
+    private readonly settings: LinkSettings,
+    private readonly producer: UringProducer,
+    private readonly grants: PacketGrants,
+    maxPackets: number,
+  ) {
+    this.memory = settings.domain.memory;
+    this.payload = settings.rings.produce;
+    this.prefix = settings.prefix;
+    this.fragmentType =
+      settings.fragmentKind === 'receiver_copy' ? PacketType.receiverCopy : PacketType.receiverMap;
+    this.heapFrame = new ScratchFrame(settings.pool);
+    this.denseFrame = new ScratchFrame(settings.pool);
+    this.reserve = answerReserve(maxPackets);
+  }
+
+  setMaxFragments(advertised: number): void {
+    this.fragmentLimit = senderFragmentLimit(advertised, this.producer.ringBytes);
+  }
+
+  /** Whether the message last refused for want of room would fit now; asks for an event when not. */
+  roomAgain(): boolean {
+    return this.grants.free > 0 && this.producer.hasSpace(this.refusedSize, this.reserve);
+  }
+
+  sendBytes(bytes: Uint8Array): SendOutcome {
+    const length = bytes.byteLength;
+    if (length < SMALLEST_FRAME || length > LARGEST_FRAME) return this.drop('sendLength');
+    if (length <= LARGEST_PREFIX) {
+      const at = this.claimSmall(length);
+      if (at === NO_SPACE) return SendOutcome.full;
+      this.plan.clear();
+      this.writeSmallHead(at, length);
+      this.memory.copyIn(this.payload, this.prefixOffset(at, 0), bytes);
+      return this.sent(packetSize(0, length), length);
+    }
+    if (this.grants.free === 0) return SendOutcome.full;
+    if (!this.heapFrame.fromBytes(bytes)) return SendOutcome.starved;
+    this.plan.clear();
+    const outcome = this.sendFragments(this.heapFrame.cursor, this.prefix);
+    this.heapFrame.end();
+    return outcome;
+  }
+
+  sendFrame(frame: Frame): SendOutcome {
+    const length = frame.byteLength;
+    if (length < SMALLEST_FRAME || length > LARGEST_FRAME) return this.drop('sendLength');
+    const plan = this.plan;
+    if (frame.checksum === FrameChecksum.unknown && frame.segmentation === FrameSegmentation.none)
+      plan.clear();
+    else {
+      const reason = plan.fill(this.memory, frame, this.peerOffload);
+      if (reason !== undefined) return this.drop(reason);
+    }
+    if (length <= LARGEST_PREFIX) return this.sendSmall(frame, length);
+    // A checksum completed here goes into the inline bytes, which must then reach as far.
+    const prefix = plan.checksumField < this.prefix - 1 ? this.prefix : plan.checksumField + 2;
+    return this.sendFragments(frame, prefix);
+  }
+
+  private sendSmall(frame: Frame, length: number): SendOutcome {
+    const at = this.claimSmall(length);
+    if (at === NO_SPACE) return SendOutcome.full;
+    this.writeSmallHead(at, length);
+    this.copyPrefix(frame, length, this.prefixOffset(at, 0));
+    return this.sent(packetSize(0, length), length);
+  }
+
+  private sendFragments(frame: Frame, prefix: number): SendOutcome {
+    const fragments = this.grants.fragmentsOf(frame, prefix);
+    if (fragments > this.fragmentLimit) return this.sendRebuilt(frame, prefix, fragments);
+    if (this.grants.free === 0) {
+      this.refusedSize = packetSize(fragments, prefix);
+      return SendOutcome.full;
+    }
+    const size = packetSize(fragments, prefix);
+    const producer = this.producer;
+    const at = producer.claim(size, this.reserve);
+    if (at === NO_SPACE) {
+      this.refusedSize = size;
+      return SendOutcome.full;
+    }
+    const words = producer.words;
+    clearPacketPadding(words, at, size);
+    const id = this.grants.grant(frame, prefix, words, at);
+    if (id < 0) return SendOutcome.starved;
+    const plan = this.plan;
+    let flags = plan.flags;
+    // With the last credit gone nothing more can be sent before this packet, or another, is finished.
+    if (this.grants.free === 0) {
+      flags |= PacketFlag.needEvent;
+      this.urgent = true;
+    }
+    writePacketHead(
+      words,
+      at,
+      size,
+      id,
+      this.fragmentType,
+      flags,
+      plan.segmentation,
+      prefix,
+      plan.mss,
+      plan.csumStart,
+      plan.csumOffset,
+    );
+    this.copyPrefix(frame, prefix, this.prefixOffset(at, fragments));
+    return this.sent(size, frame.byteLength);
+  }
+
+  /** More pieces than the peer takes: the same bytes in fewer pages. */
+  private sendRebuilt(frame: Frame, prefix: number, fragments: number): SendOutcome {
+    const length = frame.byteLength;
+    const dense = (length + PAGE_SIZE - 1) >> 12;
+    const denseRest = (length - prefix + PAGE_SIZE - 1) >> 12;
+    if (denseRest > this.fragmentLimit || fragments <= denseRest || denseRest > LARGEST_FRAGMENT_COUNT) {
+      return this.drop('sendFragments');
+    }
+    if (this.grants.free === 0) return SendOutcome.full;
+    const apart = dense > this.fragmentLimit ? prefix : 0;
+    if (!this.denseFrame.fromFrame(frame, apart)) return SendOutcome.starved;
+    const outcome = this.sendFragments(this.denseFrame.cursor, prefix);
+    this.denseFrame.end();
+    return outcome;
+  }
+
+  private claimSmall(length: number): number {
+    const size = packetSize(0, length);
+    const at = this.producer.claim(size, this.reserve);
+    if (at === NO_SPACE) this.refusedSize = size;
+    return at;
+  }
+
+  private writeSmallHead(at: number, length: number): void {
+    const plan = this.plan;
+    const size = packetSize(0, length);
+    clearPacketPadding(this.producer.words, at, size);
+    writePacketHead(
+      this.producer.words,
+      at,
+      size,
+      SMALL_PACKET_ID,
+      PacketType.small,
+      plan.flags,
+      plan.segmentation,
+      length,
+      plan.mss,
+      plan.csumStart,
+      plan.csumOffset,
+    );
+  }
+
+  /** Byte offset in the payload of the inline bytes of the message at word `at`. */
+  private prefixOffset(at: number, fragments: number): number {
+    return ((at + 5 + 2 * fragments) << 2) - this.payload.base;
+  }
+
+  private copyPrefix(frame: Frame, length: number, target: number): void {
+    const memory = this.memory;
+    const payload = this.payload;
+    let done = 0;
+    for (let index = 0; done < length; index += 1) {
+      const piece = Math.min(frame.fragmentLength(index), length - done);
+      memory.copy(payload, target + done, frame.fragmentPage(index), frame.fragmentOffset(index), piece);
+      done += piece;
+    }
+    const field = this.plan.checksumField;
+    if (field >= 0) {
+      const at = payload.base + target + field;
+      payload.bytes[at] = this.plan.checksum >>> 8;
+      payload.bytes[at + 1] = this.plan.checksum;
+    }
+  }
+
+  private sent(size: number, length: number): SendOutcome {
+    this.producer.commit(size);
+    const counters = this.settings.counters;
+    counters.framesSent += 1;
+    counters.bytesSent += length;
+    return SendOutcome.sent;
+  }
+
+  private drop(reason: DropReason): SendOutcome {
+    this.settings.counters.dropped[reason] += 1;
+    return SendOutcome.dropped;
+  }
+}

@@ -1,0 +1,172 @@
+import { FramePool, HotStream, PortCounters } from '@netchannel2/frames';
+import type { Domain, DomainId, Errno, Frame, FramePort } from '@netchannel2/xen';
+import { BehaviorSubject, type Observable } from 'rxjs';
+import { DROP_REASONS, type DropReason } from './drop-reasons';
+import { Vif2Link } from './link';
+import {
+  type ConnectedRings,
+  DEFAULT_PREFIX,
+  type FragmentKind,
+  type LinkSettings,
+  type ReceiveOffer,
+} from './link-settings';
+
+/** What a vif2 can do right now: nothing; frames; frames, but the peer has not finished any for ten seconds. */
+export type LinkState = 'down' | 'up' | 'stalled';
+
+/** Options both drivers take. */
+export interface Vif2Options {
+  /** Pages for received frames and for heap bytes on their way out. Default: a pool of its own per device, see `poolPages`. */
+  readonly pool?: FramePool | undefined;
+  /** Pages of the device's own pool, while connected. Default 256. */
+  readonly poolPages?: number | undefined;
+  /** Inline bytes of packets too long to be inline as a whole, 14 … 256. Default 128. */
+  readonly prefix?: number | undefined;
+  /** Largest ring order this end agrees to, 0 … 4: 2^order pages per direction. Default 1 in a frontend, 4 in a backend. */
+  readonly ringPageOrder?: number | undefined;
+  /** Unfinished packets the peer may have, 1 … min(256, ring bytes / 32), the default. */
+  readonly maxPackets?: number | undefined;
+  /** Fragments per packet the peer may send, 1 … 18. Default 18. */
+  readonly maxFragments?: number | undefined;
+  /** The peer may leave checksums to us. Default true. */
+  readonly checksumOffload?: boolean | undefined;
+  /** The peer may leave TCP/IPv4 segmentation to us. Default true. */
+  readonly tcpv4Segmentation?: boolean | undefined;
+}
+
+const DEFAULT_POOL_PAGES = 256;
+
+/** What a driver knows about one connection. */
+export interface Vif2Connection {
+  readonly rings: ConnectedRings;
+  readonly fragmentKind: FragmentKind;
+  readonly onlySource: Uint8Array | undefined;
+}
+
+/**
+ * The frames of one vif2 across all its connections. Drivers extend it by the handshake; streams and counters live as long
+ * as the device, a {@link Vif2Link} as long as one connection.
+ */
+export abstract class Vif2Port implements FramePort {
+  abstract readonly name: string;
+  readonly counters = new PortCounters<DropReason>(DROP_REASONS);
+  private readonly frames = new HotStream<Frame>();
+  private readonly writable = new HotStream<void>();
+  private readonly state = new BehaviorSubject<LinkState>('down');
+  private link: Vif2Link | undefined;
+  private ownPool: FramePool | undefined;
+
+  constructor(
+    private readonly domain: Domain,
+    private readonly peer: DomainId,
+    protected readonly options: Vif2Options,
+  ) {
+    checkOptions(options);
+  }
+
+  get frames$(): Observable<Frame> {
+    return this.frames;
+  }
+
+  get writable$(): Observable<void> {
+    return this.writable;
+  }
+
+  /** The link's state now and at every change. */
+  get linkState$(): Observable<LinkState> {
+    return this.state;
+  }
+
+  get linkState(): LinkState {
+    return this.state.value;
+  }
+
+  /** Packets sent whose FINISH has not come yet. */
+  get unfinished(): number {
+    return this.link?.unfinished ?? 0;
+  }
+
+  send(frame: Frame | Uint8Array): boolean {
+    const link = this.link;
+    if (link !== undefined) return link.send(frame);
+    this.counters.sendRefused += 1;
+    return false;
+  }
+
+  flush(): void {
+    this.link?.flush();
+  }
+
+  /** The peer broke the protocol, or this end cannot go on. */
+  protected abstract linkFailed(code: Errno, message: string): void;
+
+  /** @returns `false` when there are no pages for a pool. */
+  protected openPool(): boolean {
+    if (this.options.pool !== undefined || this.ownPool !== undefined) return true;
+    this.ownPool = FramePool.create(this.domain.memory, this.options.poolPages ?? DEFAULT_POOL_PAGES);
+    return this.ownPool !== undefined;
+  }
+
+  /** Starts traffic on agreed rings. */
+  protected startLink(connection: Vif2Connection): void {
+    const pool = this.options.pool ?? this.ownPool;
+    if (pool === undefined) throw new Error('openPool() comes before startLink()');
+    const settings: LinkSettings = {
+      ...connection,
+      domain: this.domain,
+      peer: this.peer,
+      pool,
+      prefix: this.options.prefix ?? DEFAULT_PREFIX,
+      offer: this.offer(),
+      frames: this.frames,
+      writable: this.writable,
+      counters: this.counters,
+      opened: () => this.state.next('up'),
+      fail: (code, message) => {
+        this.state.next('down');
+        this.linkFailed(code, message);
+      },
+      stalled: (stalled) => this.state.next(stalled ? 'stalled' : 'up'),
+    };
+    this.link = new Vif2Link(settings);
+    this.link.start();
+  }
+
+  /** Ends traffic and lets go of grants, leases and timers; rings and port are the driver's. Idempotent. */
+  protected stopLink(): void {
+    this.link?.stop();
+    this.link = undefined;
+    this.ownPool?.close();
+    this.ownPool = undefined;
+    if (this.state.value !== 'down') this.state.next('down');
+  }
+
+  /** The device has gone for good. */
+  protected completeStreams(): void {
+    this.frames.complete();
+    this.writable.complete();
+    this.state.complete();
+  }
+
+  private offer(): ReceiveOffer {
+    return {
+      checksumOffload: this.options.checksumOffload ?? true,
+      tcpv4Segmentation: this.options.tcpv4Segmentation ?? true,
+      maxFragments: this.options.maxFragments ?? 18,
+      maxPackets: this.options.maxPackets,
+    };
+  }
+}
+
+function checkOptions(options: Vif2Options): void {
+  checkRange('prefix', options.prefix, 14, 256);
+  checkRange('ringPageOrder', options.ringPageOrder, 0, 4);
+  checkRange('maxPackets', options.maxPackets, 1, 256);
+  checkRange('maxFragments', options.maxFragments, 1, 18);
+  checkRange('poolPages', options.poolPages, 1, 1 << 20);
+}
+
+function checkRange(name: string, value: number | undefined, least: number, most: number): void {
+  if (value === undefined || (Number.isInteger(value) && value >= least && value <= most)) return;
+  throw new RangeError(`vif2 option ${name} is ${value}: give an integer from ${least} to ${most}`);
+}

@@ -1,0 +1,118 @@
+import {
+  DeviceError,
+  type DeviceLink,
+  type FrontendDevice,
+  type FrontendDriver,
+  parseMac,
+} from '@netchannel2/device-registry';
+import { FRONTEND_VIEW } from '@netchannel2/netchannel2';
+import { type Vif2Options, Vif2Port } from '@netchannel2/netchannel2-link';
+import type { Errno } from '@netchannel2/xen';
+import { PROTOCOL_VERSION, readBackendFeatures } from './backend-features';
+import { RingMemory } from './ring-memory';
+
+const DEFAULT_RING_ORDER = 1;
+
+export type Netfront2Options = Vif2Options;
+
+/** The frontend of one vif2: a port for frames in the guest. */
+export class Netfront2 extends Vif2Port implements FrontendDevice {
+  readonly name: string;
+  private rings: RingMemory | undefined;
+  private receiverCopy = false;
+  private ownMac: Uint8Array | undefined;
+
+  constructor(
+    readonly deviceLink: DeviceLink,
+    options: Netfront2Options = {},
+  ) {
+    super(deviceLink.domain, deviceLink.peer, options);
+    this.name = `vif2-${deviceLink.domain.id}.${deviceLink.number}`;
+  }
+
+  /** The guest's own address, known from `prepare` on; six bytes. */
+  get mac(): Uint8Array | undefined {
+    return this.ownMac;
+  }
+
+  async prepare(): Promise<Readonly<Record<string, string>>> {
+    const link = this.deviceLink;
+    this.release();
+    this.ownMac = parseMac(await link.readOwn('mac'));
+    const features = await readBackendFeatures(link);
+    this.receiverCopy = features.receiverCopy;
+    const order = Math.min(this.options.ringPageOrder ?? DEFAULT_RING_ORDER, features.maxRingPageOrder);
+    if (!this.openPool()) throw new DeviceError('ENOMEM', 'no pages left for a frame pool');
+    try {
+      this.rings = RingMemory.create(link.domain, link.peer, order);
+    } catch (error) {
+      this.release();
+      throw error;
+    }
+    return {
+      ...this.rings.nodes(),
+      'protocol-version': String(PROTOCOL_VERSION),
+      'feature-bypass': '0',
+      'gnttab-version': String(link.domain.grants.version),
+    };
+  }
+
+  async connected(): Promise<void> {
+    const { rings } = this;
+    if (rings === undefined) return;
+    const onlySource = await this.allowedSource();
+    this.startLink({
+      rings: {
+        control: rings.control.area,
+        produce: rings.produce.area,
+        consume: rings.consume.area,
+        view: FRONTEND_VIEW,
+        port: rings.port,
+      },
+      fragmentKind: this.receiverCopy && this.exactGrants() ? 'receiver_copy' : 'receiver_map',
+      onlySource,
+    });
+  }
+
+  async disconnect(): Promise<void> {
+    this.release();
+  }
+
+  removed(): void {
+    this.release();
+    this.completeStreams();
+  }
+
+  protected override linkFailed(code: Errno, message: string): void {
+    this.deviceLink.fail(new DeviceError(code, message));
+  }
+
+  /** Exact, copy-only grants can be made: toward a backend receiver_copy means nothing else (spec §4.2). */
+  private exactGrants(): boolean {
+    const { grants, capabilities } = this.deviceLink.domain;
+    return capabilities.subPageGrants && grants.entries?.version2 === true;
+  }
+
+  /** The only address frames may come from, where `filter-mac` asks for that; by default it does not of a trusted backend. */
+  private async allowedSource(): Promise<Uint8Array | undefined> {
+    const filter = await this.deviceLink.readOwn('filter-mac');
+    const untrusted = (await this.deviceLink.readOwn('remote-trusted')) === '0';
+    if (filter === undefined ? !untrusted : filter !== '1') return undefined;
+    return parseMac(await this.deviceLink.readOwn('remote-mac'));
+  }
+
+  private release(): void {
+    this.stopLink();
+    this.rings?.end();
+    this.rings = undefined;
+  }
+}
+
+/**
+ * The vif2 frontend driver, to be bound to a domain's device registry.
+ *
+ * @throws RangeError when an option is out of range.
+ */
+export function netfront2Driver(options: Netfront2Options = {}): FrontendDriver<Netfront2> {
+  return { deviceClass: 'vif2', create: (link) => new Netfront2(link, options) };
+}
