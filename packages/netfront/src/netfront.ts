@@ -58,7 +58,7 @@ export class Netfront implements FrontendDevice, FramePort {
       counters: this.counters,
       frames$: this.frames$,
       writable$: this.writable$,
-      broken: (reason) => this.link.fail(new DeviceError('EPROTO', reason)),
+      broken: (reason) => this.broken(reason),
     });
     this.connection = connection;
     connection.start();
@@ -83,6 +83,13 @@ export class Netfront implements FrontendDevice, FramePort {
     this.release();
     this.frames$.complete();
     this.writable$.complete();
+  }
+
+  /** The backend broke the protocol: its rings are let go of at once, and the device is closed. */
+  private broken(reason: string): void {
+    debug('%s broken: %s', this.name, reason);
+    this.release();
+    this.link.fail(new DeviceError('EPROTO', reason));
   }
 
   private release(): void {

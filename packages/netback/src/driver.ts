@@ -1,0 +1,13 @@
+import type { BackendDriver } from '@netchannel2/device-registry';
+import { Netback } from './netback';
+import { type NetbackOptions, netbackSettings } from './options';
+
+/**
+ * The vif backend driver, to be bound to a driver domain's device registry.
+ *
+ * @throws RangeError when an option is out of its range.
+ */
+export function netbackDriver(options: NetbackOptions = {}): BackendDriver<Netback> {
+  const settings = netbackSettings(options);
+  return { deviceClass: 'vif', create: (link) => new Netback(link, settings) };
+}

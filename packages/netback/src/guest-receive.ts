@@ -1,0 +1,391 @@
+import {
+  completedChecksum,
+  ETHERNET_HEADER_LENGTH,
+  type FramePool,
+  type HotStream,
+  PacketHeaders,
+  PROTOCOL_UDP,
+  parseHeaders,
+  transportChecksumOffset,
+} from '@netchannel2/frames';
+import {
+  type BackRing,
+  type FrontendFeatures,
+  PACKET_BYTES_MAX,
+  RING_BROKEN,
+  RX_RING,
+  RxFlag,
+  RxStatus,
+  rxRequestGref,
+  rxRequestId,
+  rxSlotsNeeded,
+  writeGsoExtra,
+  writeRxResponse,
+} from '@netchannel2/netif';
+import {
+  type DeferredWork,
+  type Domain,
+  type DomainId,
+  type EventChannelPort,
+  type Frame,
+  FrameChecksum,
+  FrameSegmentation,
+  type GrantCopyBatch,
+  type GrantRef,
+  GrantStatus,
+  grantRef,
+  type LeasedPage,
+  PAGE_SIZE,
+} from '@netchannel2/xen';
+import type { Subscription } from 'rxjs';
+import type { NetbackCounters } from './frame-drops';
+import type { MulticastFilter } from './multicast-filter';
+import { PASS_PACKETS } from './packet-batch';
+import { SlotBatch } from './slot-batch';
+
+/** Copies of one hypercall, the most a batch takes. */
+const BATCH_COPIES = 512;
+/** Milliseconds between looks for buffers of a frontend that sends no event when it posts them (§3, §10). */
+const POLL_INTERVAL = 30;
+
+/**
+ * The backend's end of an RX ring: frames are copied into the buffers the guest posted, with one hypercall a batch, and
+ * answered in ring order. A frame without enough buffers is refused, and the guest asked for an event when it posts more.
+ */
+export class GuestReceive implements DeferredWork {
+  deferred = false;
+  private open = true;
+  /** Slots the frame refused last needs; 0 when none was. */
+  private wanted = 0;
+  private readonly slots = new SlotBatch(RX_RING.slotCount);
+  private readonly copies: GrantCopyBatch;
+  private readonly headers = new PacketHeaders();
+  private readonly extra = new Int32Array(2);
+  private readonly copied: LeasedPage[] = [];
+  /** The packet being placed: bytes not yet placed, and the buffer being filled. */
+  private remaining = 0;
+  private slotRef: GrantRef = grantRef(0);
+  private slotUsed = PAGE_SIZE;
+  private poll: Subscription | undefined;
+
+  constructor(
+    private readonly domain: Domain,
+    private readonly peer: DomainId,
+    private readonly ring: BackRing,
+    private readonly port: EventChannelPort,
+    private readonly pool: FramePool,
+    private readonly guest: FrontendFeatures,
+    private readonly multicast: MulticastFilter,
+    private readonly counters: NetbackCounters,
+    private readonly writable$: HotStream<void>,
+    private readonly broken: (reason: string) => void,
+  ) {
+    this.copies = domain.foreign.createCopyBatch(BATCH_COPIES);
+  }
+
+  send(frame: Frame | Uint8Array): boolean {
+    if (!this.open) return this.refuse(1);
+    const length = frame.byteLength;
+    if (length < ETHERNET_HEADER_LENGTH) return this.drop('tooShort');
+    if (length > PACKET_BYTES_MAX) return this.drop('tooLong');
+    if (length > PAGE_SIZE && !this.guest.scatterGather) return this.drop('scatterGatherMissing');
+    if (frame instanceof Uint8Array) return this.sendBytes(frame, length);
+    if (this.guest.multicastControl) {
+      const destination = frame.uint16(0) * 0x1_0000_0000 + frame.uint32(2);
+      if (!this.multicast.passes(destination)) return this.drop('multicastFiltered');
+    }
+    const segmentation = frame.segmentation;
+    if (segmentation !== FrameSegmentation.none && !this.segments(segmentation)) {
+      return this.drop('segmentationMissing');
+    }
+    if (frame.checksum === FrameChecksum.blank && !this.takesBlank(frame))
+      return this.sendCompleted(frame, length);
+    return this.sendFrame(frame, length);
+  }
+
+  /** Carries out the copies under way, answers them and tells the guest. */
+  flush(): void {
+    const { slots, copies, ring } = this;
+    if (slots.slotCount === 0 || !this.open) return;
+    copies.submit();
+    this.answer();
+    copies.clear();
+    slots.clear();
+    if (ring.pushResponses()) this.domain.events.notify(this.port);
+  }
+
+  /** End of a pass in which frames were sent. */
+  run(): void {
+    this.flush();
+  }
+
+  /** The guest posted buffers. */
+  onEvent(): void {
+    if (!this.open || this.wanted === 0) return;
+    if (!this.hasSlots(this.wanted)) return;
+    this.wanted = 0;
+    this.writable$.emit();
+  }
+
+  /** Stops for good; copies not carried out are forgotten. */
+  close(): void {
+    this.open = false;
+    this.poll?.unsubscribe();
+    this.poll = undefined;
+    this.slots.clear();
+    this.copies.clear();
+  }
+
+  private segments(segmentation: FrameSegmentation): boolean {
+    if (!this.guest.scatterGather) return false;
+    return segmentation === FrameSegmentation.tcpv4 ? this.guest.gsoTcpv4 : this.guest.gsoTcpv6;
+  }
+
+  /** Whether the guest completes the frame's checksum itself; finds the headers when that depends on them. */
+  private takesBlank(frame: Frame): boolean {
+    const { noChecksumOffload, ipv6ChecksumOffload } = this.guest;
+    if (!noChecksumOffload && ipv6ChecksumOffload) return true;
+    parseHeaders(frame, this.headers);
+    return this.headers.ipVersion === 6 ? ipv6ChecksumOffload : !noChecksumOffload;
+  }
+
+  private sendFrame(frame: Frame, length: number): boolean {
+    const extras = frame.segmentation === FrameSegmentation.none ? 0 : 1;
+    const pieces = frame.fragmentCount;
+    if (!this.hasRoom(rxSlotsNeeded(length, extras), pieces))
+      return this.refuse(rxSlotsNeeded(length, extras));
+    this.begin(length, frameFlags(frame), frame.segmentSize, frame.segmentation);
+    for (let index = 0; index < pieces; index += 1) {
+      const page = frame.fragmentPage(index);
+      page.acquire();
+      this.slots.hold(page);
+      this.place(page, frame.fragmentOffset(index), frame.fragmentLength(index));
+    }
+    return this.accepted(length);
+  }
+
+  private sendBytes(bytes: Uint8Array, length: number): boolean {
+    const needed = rxSlotsNeeded(length, 0);
+    if (this.guest.multicastControl && !this.multicast.passes(destinationOf(bytes))) {
+      return this.drop('multicastFiltered');
+    }
+    if (!this.hasRoom(needed, needed) || !this.takePages(needed)) return this.refuse(needed);
+    this.begin(length, 0, 0, 0);
+    for (let index = 0, at = 0; index < needed; index += 1, at += PAGE_SIZE) {
+      const page = this.copiedPage(index);
+      const piece = length <= PAGE_SIZE ? bytes : bytes.subarray(at, at + PAGE_SIZE);
+      this.domain.memory.copyIn(page, 0, piece);
+      this.slots.hold(page);
+      this.place(page, 0, piece.byteLength);
+    }
+    return this.accepted(length);
+  }
+
+  /** The guest wants checksums complete: done in a copy, for others may hold the frame too. */
+  private sendCompleted(frame: Frame, length: number): boolean {
+    const field = transportChecksumOffset(this.headers.protocol);
+    const start = this.headers.transportOffset;
+    if (start === 0 || field < 0 || frame.segmentation !== FrameSegmentation.none) {
+      return this.drop('checksumUnknown');
+    }
+    const needed = rxSlotsNeeded(length, 0);
+    if (!this.hasRoom(needed, needed) || !this.takePages(needed)) return this.refuse(needed);
+    this.copyFrame(frame);
+    const isUdp = this.headers.protocol === PROTOCOL_UDP;
+    const checksum = completedChecksum(this.domain.memory, frame, start, isUdp);
+    this.storeByte(start + field, checksum >> 8);
+    this.storeByte(start + field + 1, checksum & 0xff);
+    this.begin(length, RxFlag.dataValidated, 0, 0);
+    for (let index = 0, left = length; left > 0; index += 1, left -= PAGE_SIZE) {
+      const page = this.copiedPage(index);
+      this.slots.hold(page);
+      this.place(page, 0, left < PAGE_SIZE ? left : PAGE_SIZE);
+    }
+    return this.accepted(length);
+  }
+
+  private copyFrame(frame: Frame): void {
+    let at = 0;
+    for (let index = 0; index < frame.fragmentCount; index += 1) {
+      const page = frame.fragmentPage(index);
+      let from = frame.fragmentOffset(index);
+      let left = frame.fragmentLength(index);
+      while (left > 0) {
+        const piece = Math.min(left, PAGE_SIZE - (at % PAGE_SIZE));
+        this.domain.memory.copy(this.copiedPage(at >> 12), at % PAGE_SIZE, page, from, piece);
+        at += piece;
+        from += piece;
+        left -= piece;
+      }
+    }
+  }
+
+  private storeByte(offset: number, value: number): void {
+    const page = this.copiedPage(offset >> 12);
+    page.bytes[page.base + (offset % PAGE_SIZE)] = value;
+  }
+
+  private copiedPage(index: number): LeasedPage {
+    const page = this.copied[index];
+    if (page === undefined) throw new Error('no page taken for this part of the frame');
+    return page;
+  }
+
+  /** Pages are held only until the batch is flushed, so that flushing brings them back. */
+  private takePages(count: number): boolean {
+    if (this.pool.available < count) this.flush();
+    if (this.pool.available < count) return false;
+    for (let index = 0; index < count; index += 1) {
+      const page = this.pool.take();
+      if (page === undefined) return false;
+      this.copied[index] = page;
+    }
+    return true;
+  }
+
+  /** Room in batch and ring for a packet of `slots` slots stored in `pieces` pieces. */
+  private hasRoom(slots: number, pieces: number): boolean {
+    if (this.slots.packetCount === PASS_PACKETS || this.copies.length + pieces + slots > BATCH_COPIES)
+      this.flush();
+    return this.ring.unconsumed >= slots || this.hasSlots(slots);
+  }
+
+  /** Looks for posted buffers; when they do not suffice asks for an event at the next one and looks once more. */
+  private hasSlots(needed: number): boolean {
+    const { ring } = this;
+    let waiting = ring.requests();
+    if (waiting !== RING_BROKEN && waiting < needed) {
+      ring.armNextRequest();
+      waiting = ring.requests();
+    }
+    if (waiting !== RING_BROKEN) return waiting >= needed;
+    this.close();
+    this.broken('RX request index out of range');
+    return false;
+  }
+
+  /** Takes the first data slot and the slots of extras, which come before all other data. */
+  private begin(length: number, flags: number, segmentSize: number, segmentation: number): void {
+    this.remaining = length;
+    const extra = segmentation === FrameSegmentation.none ? 0 : RxFlag.extraInfo;
+    this.nextBuffer(flags | extra, true);
+    if (extra === 0) return;
+    writeGsoExtra(this.extra, 0, segmentSize, segmentation, 0);
+    this.slots.addExtra(this.extra[0] ?? 0, this.extra[1] ?? 0, this.copies.length);
+    this.ring.requestIndex = (this.ring.requestIndex + 1) | 0;
+  }
+
+  private nextBuffer(flags: number, starts: boolean): void {
+    const { ring, slots } = this;
+    const at = ring.slot(ring.requestIndex);
+    const id = rxRequestId(ring.words, at);
+    this.slotRef = grantRef(rxRequestGref(ring.words, at));
+    ring.requestIndex = (ring.requestIndex + 1) | 0;
+    const more = this.remaining > PAGE_SIZE;
+    const size = more ? PAGE_SIZE : this.remaining;
+    slots.addData(id, more ? flags | RxFlag.moreData : flags, size, this.copies.length, starts);
+    this.slotUsed = 0;
+  }
+
+  /** Adds the next bytes of the packet, going on in the next buffer when one is full. */
+  private place(page: LeasedPage, offset: number, length: number): void {
+    let from = offset;
+    let left = length;
+    while (left > 0) {
+      if (this.slotUsed === PAGE_SIZE) this.nextBuffer(0, false);
+      const space = PAGE_SIZE - this.slotUsed;
+      const piece = left < space ? left : space;
+      this.copies.addToGrant(page, from, this.peer, this.slotRef, this.slotUsed, piece);
+      this.slotUsed += piece;
+      this.remaining -= piece;
+      from += piece;
+      left -= piece;
+    }
+  }
+
+  /** Writes a response into each slot of the batch, in the order of the requests. */
+  private answer(): void {
+    const { slots, ring, counters } = this;
+    let failed = false;
+    for (let slot = 0; slot < slots.slotCount; slot += 1) {
+      const at = ring.slot(ring.responseIndex);
+      ring.responseIndex = (ring.responseIndex + 1) | 0;
+      const size = slots.size[slot] ?? 0;
+      if (size === 0) {
+        ring.words[at] = slots.extraFirst[slot] ?? 0;
+        ring.words[at + 1] = slots.extraSecond[slot] ?? 0;
+        continue;
+      }
+      if (slots.starts[slot] === 1) failed = false;
+      const copied = this.allCopied(slot);
+      if (!copied && !failed) {
+        failed = true;
+        counters.dropped.copyFailed += 1;
+      }
+      writeRxResponse(
+        ring.words,
+        at,
+        slots.id[slot] ?? 0,
+        0,
+        slots.flags[slot] ?? 0,
+        copied ? size : RxStatus.error,
+      );
+    }
+  }
+
+  private allCopied(slot: number): boolean {
+    const end = this.slots.firstCopy[slot + 1] ?? 0;
+    for (let copy = this.slots.firstCopy[slot] ?? 0; copy < end; copy += 1) {
+      if (this.copies.status(copy) !== GrantStatus.okay) return false;
+    }
+    return true;
+  }
+
+  private accepted(length: number): boolean {
+    this.slots.end(this.copies.length);
+    this.counters.framesSent += 1;
+    this.counters.bytesSent += length;
+    if (!this.deferred) this.domain.defer(this);
+    return true;
+  }
+
+  private refuse(needed: number): boolean {
+    this.counters.sendRefused += 1;
+    this.wanted = needed;
+    this.flush();
+    if (!this.guest.rxNotify) this.lookAgain();
+    return false;
+  }
+
+  private drop(reason: keyof NetbackCounters['dropped']): boolean {
+    this.counters.dropped[reason] += 1;
+    return true;
+  }
+
+  private lookAgain(): void {
+    if (this.poll !== undefined || !this.open) return;
+    this.poll = this.domain.scheduler.schedule(() => {
+      this.poll = undefined;
+      this.onEvent();
+      if (this.wanted > 0) this.lookAgain();
+    }, POLL_INTERVAL);
+  }
+}
+
+/** RX flags of a frame's checksum. */
+function frameFlags(frame: Frame): number {
+  switch (frame.checksum) {
+    case FrameChecksum.blank:
+      return RxFlag.checksumBlank | RxFlag.dataValidated;
+    case FrameChecksum.validated:
+      return RxFlag.dataValidated;
+    default:
+      return 0;
+  }
+}
+
+function destinationOf(bytes: Uint8Array): number {
+  let address = 0;
+  for (let index = 0; index < 6; index += 1) address = address * 256 + (bytes[index] ?? 0);
+  return address;
+}

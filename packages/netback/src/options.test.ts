@@ -1,0 +1,20 @@
+import { expect, it } from 'vitest';
+import { netbackSettings } from './options';
+
+it('offers all it has unless told otherwise', () => {
+  const { features } = netbackSettings({ features: { gsoTcpv6: false } });
+  expect(features).toMatchObject({
+    rxCopy: true,
+    scatterGather: true,
+    gsoTcpv4: true,
+    gsoTcpv6: false,
+    maxQueues: 1,
+  });
+});
+
+it.each([
+  [{ receivePages: 31 }, 'receivePages is 31: give a whole number from 32'],
+  [{ transmitPages: 1.5 }, 'transmitPages is 1.5'],
+])('refuses %j', (options, message) => {
+  expect(() => netbackSettings(options)).toThrow(message);
+});

@@ -1,0 +1,59 @@
+import { type BackendFeatures, PACKET_BYTES_MAX } from '@netchannel2/netif';
+import { PAGE_SIZE } from '@netchannel2/xen';
+
+/** How a backend is set up. */
+export interface NetbackOptions {
+  /** Pages frames from the guest are copied into, 32 … 65536, default 128. Retained frames keep theirs. */
+  readonly receivePages?: number;
+  /** Pages for frames to the guest that were given as bytes or need their checksum completed, 17 … 65536, default 64. */
+  readonly transmitPages?: number;
+  /** Features to offer; all that this backend has are offered by default. `rxCopy` cannot be turned off. */
+  readonly features?: Partial<
+    Pick<
+      BackendFeatures,
+      | 'scatterGather'
+      | 'gsoTcpv4'
+      | 'gsoTcpv6'
+      | 'ipv6ChecksumOffload'
+      | 'multicastControl'
+      | 'splitEventChannels'
+    >
+  >;
+}
+
+/** Options with all defaults filled in. */
+export interface NetbackSettings {
+  readonly receivePages: number;
+  readonly transmitPages: number;
+  readonly features: BackendFeatures;
+}
+
+/** Pages of the largest packet. */
+export const PACKET_PAGES_MAX = Math.ceil(PACKET_BYTES_MAX / PAGE_SIZE);
+
+/** Fills in defaults. @throws RangeError naming the option that is out of its range. */
+export function netbackSettings(options: NetbackOptions): NetbackSettings {
+  const multicastControl = options.features?.multicastControl ?? true;
+  return {
+    receivePages: ranged('receivePages', options.receivePages ?? 128, 32, 65536),
+    transmitPages: ranged('transmitPages', options.transmitPages ?? 64, PACKET_PAGES_MAX + 1, 65536),
+    features: {
+      scatterGather: true,
+      gsoTcpv4: true,
+      gsoTcpv6: true,
+      ipv6ChecksumOffload: true,
+      splitEventChannels: true,
+      ...options.features,
+      multicastControl,
+      dynamicMulticastControl: false,
+      rxCopy: true,
+      maxQueues: 1,
+      controlRing: false,
+    },
+  };
+}
+
+function ranged(name: string, value: number, least: number, most: number): number {
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  throw new RangeError(`netback option ${name} is ${value}: give a whole number from ${least} to ${most}`);
+}
