@@ -1,0 +1,270 @@
+import { FrameChecksum, FrameSegmentation } from '@netchannel2/xen';
+import { describe, expect, it } from 'vitest';
+import { type End, linkedEnds, numberedFrame } from './linked-ends.fixture';
+import { TwoDomains } from './two-domains.fixture';
+
+const hashes = (frames: readonly Uint8Array[]) =>
+  frames.map((frame) => Buffer.from(frame).toString('base64'));
+
+/** Sends all frames, pausing at back-pressure. */
+function sendAll(settle: () => boolean, end: End, frames: readonly Uint8Array[], asFrames: boolean) {
+  let next = 0;
+  const advance = () => {
+    for (; next < frames.length; next += 1) {
+      const bytes = frames[next] ?? new Uint8Array(0);
+      if (!asFrames) {
+        if (!end.link.send(bytes)) return;
+        continue;
+      }
+      const frame = end.pool.frameFrom(bytes);
+      if (frame === undefined) return;
+      const taken = end.link.send(frame);
+      frame.release();
+      if (!taken) return;
+    }
+  };
+  const subscription = end.writable.subscribe(advance);
+  for (let before = -1; next > before && next < frames.length; ) {
+    before = next;
+    advance();
+    expect(settle()).toBe(true);
+  }
+  subscription.unsubscribe();
+  return next;
+}
+
+describe('frames across a link', () => {
+  const lengths = [14, 60, 255, 256, 257, 1514, 4096, 4097, 9000, 65535, 65536];
+  const sequence = Array.from({ length: 300 }, (_, index) =>
+    numberedFrame(lengths[index % 9] ?? 60, index),
+  ).concat(lengths.map((length, index) => numberedFrame(length, index)));
+
+  for (const order of [0, 1, 2, 4]) {
+    for (const version of [1, 2] as const) {
+      for (const asFrames of [false, true]) {
+        it(`order ${order}, table version ${version}, ${asFrames ? 'page frames' : 'heap bytes'}: whole, once, in order`, () => {
+          const machine = new TwoDomains();
+          for (const domain of machine.domains) domain.grants.version = version;
+          const { frontend, backend } = linkedEnds({ order, machine });
+          expect(frontend.link.up && backend.link.up).toBe(true);
+          const settle = () => machine.settle();
+          expect(sendAll(settle, frontend, sequence, asFrames)).toBe(sequence.length);
+          expect(hashes(backend.received)).toEqual(hashes(sequence));
+          expect(sendAll(settle, backend, sequence, asFrames)).toBe(sequence.length);
+          expect(hashes(frontend.received)).toEqual(hashes(sequence));
+          expect([frontend.link.unfinished, backend.link.unfinished]).toEqual([0, 0]);
+          expect([frontend.pool.outstanding, backend.pool.outstanding]).toEqual([0, 0]);
+          expect(frontend.failures.concat(backend.failures)).toEqual([]);
+        });
+      }
+    }
+  }
+
+  it('frames in both directions at once', () => {
+    const { machine, frontend, backend } = linkedEnds();
+    const frames = Array.from({ length: 500 }, (_, index) => numberedFrame(40 + index * 5, index));
+    let next = 0;
+    const advance = () => {
+      while (next < frames.length && frontend.link.send(frames[next] ?? new Uint8Array(0))) next += 1;
+    };
+    const waiting: Uint8Array[] = [];
+    backend.frames.subscribe((frame) => {
+      const bytes = frame.toBytes();
+      if (waiting.length > 0 || !backend.link.send(bytes)) waiting.push(bytes);
+    });
+    backend.writable.subscribe(() => {
+      while (waiting[0] !== undefined && backend.link.send(waiting[0])) waiting.shift();
+    });
+    frontend.writable.subscribe(advance);
+    advance();
+    expect(machine.settle()).toBe(true);
+    expect(hashes(frontend.received)).toEqual(hashes(frames));
+  });
+
+  it('a retained frame keeps only a page of the receiver, 10.4 #24', () => {
+    const { machine, frontend, backend } = linkedEnds();
+    const retained: (Uint8Array | undefined)[] = [];
+    const frames = [numberedFrame(1514, 1), numberedFrame(1514, 2)];
+    const kept: { toBytes(): Uint8Array; release(): void }[] = [];
+    backend.frames.subscribe((frame) => {
+      const lease = frame.retain();
+      if (lease !== undefined) kept.push(lease);
+    });
+    for (const frame of frames) {
+      frontend.link.send(frame);
+      machine.settle();
+      expect(frontend.link.unfinished).toBe(0);
+    }
+    for (const lease of kept) {
+      retained.push(lease.toBytes());
+      lease.release();
+      expect(lease.toBytes()).toHaveLength(0);
+    }
+    expect(hashes(retained as Uint8Array[])).toEqual(hashes(frames));
+    expect(backend.pool.outstanding).toBe(0);
+  });
+
+  it('nothing is left after both ends stopped with packets under way', () => {
+    const { machine, frontend, backend } = linkedEnds();
+    const before = frontend.domain.grants.published;
+    for (let index = 0; index < 20; index += 1) frontend.link.send(numberedFrame(1514, index));
+    frontend.link.flush();
+    expect(frontend.link.unfinished).toBe(20);
+    backend.link.stop();
+    frontend.link.stop();
+    machine.settle();
+    expect(frontend.domain.grants.published).toBe(before);
+    expect([frontend.pool.outstanding, backend.pool.outstanding]).toEqual([0, 0]);
+    expect(frontend.link.send(numberedFrame(60, 1))).toBe(false);
+    machine.scheduler.flush();
+  });
+
+  it('an idle link has no timers and sends no events', () => {
+    const { machine, frontend, backend } = linkedEnds();
+    frontend.link.send(numberedFrame(1514, 1));
+    machine.settle();
+    const sent = frontend.domain.notifications + backend.domain.notifications;
+    expect(machine.scheduler.actions).toHaveLength(0);
+    machine.settle();
+    expect(frontend.domain.notifications + backend.domain.notifications).toBe(sent);
+  });
+});
+
+describe('limits of a link', () => {
+  it('peer that takes one fragment: linearised, or dropped and counted', () => {
+    const { machine, frontend, backend } = linkedEnds({
+      back: { offer: { checksumOffload: true, tcpv4Segmentation: true, maxFragments: 1 } },
+    });
+    const fits = numberedFrame(4096 + 128, 1);
+    expect(frontend.link.send(fits)).toBe(true);
+    expect(frontend.link.send(numberedFrame(4096 + 129, 2))).toBe(true);
+    const pieces = frontend.pool.allocateFrame(20);
+    const page = pieces?.fragmentPage(0);
+    if (pieces === undefined || page === undefined) throw new Error('no pages');
+    for (let piece = 0; piece < 10; piece += 1) pieces.addFragment(page, 64 * piece, 64);
+    expect(frontend.link.send(pieces)).toBe(true);
+    machine.settle();
+    expect(backend.received.map((frame) => frame.length)).toEqual([4096 + 128, 660]);
+    expect(hashes(backend.received.slice(0, 1))).toEqual(hashes([fits]));
+    expect(hashes(backend.received.slice(1))).toEqual(hashes([pieces.toBytes()]));
+    expect(frontend.counters.dropped.sendFragments).toBe(1);
+  });
+
+  it.each([13, 65537])('a frame of %i bytes is dropped and counted', (length) => {
+    const { frontend } = linkedEnds();
+    expect(frontend.link.send(new Uint8Array(length))).toBe(true);
+    expect(frontend.counters.dropped.sendLength).toBe(1);
+  });
+
+  it('a source address other than the allowed one is dropped and finished', () => {
+    const onlySource = Uint8Array.of(0x00, 0x16, 0x3e, 0x00, 0x00, 0x01);
+    const { machine, frontend, backend } = linkedEnds({ back: { onlySource } });
+    const foreign = numberedFrame(1514, 1);
+    foreign[11] = 9;
+    frontend.link.send(foreign);
+    frontend.link.send(numberedFrame(60, 2));
+    machine.settle();
+    expect(backend.received).toHaveLength(1);
+    expect(backend.counters.dropped.sourceMac).toBe(1);
+    expect(frontend.link.unfinished).toBe(0);
+  });
+
+  it('an empty receive pool drops, finishes and goes on', () => {
+    const { machine, frontend, backend } = linkedEnds({ back: { poolPages: 2 } });
+    const leases: { release(): void }[] = [];
+    backend.frames.subscribe((frame) => {
+      const lease = frame.retain();
+      if (lease !== undefined) leases.push(lease);
+    });
+    for (let index = 0; index < 5; index += 1) frontend.link.send(numberedFrame(1514, index));
+    machine.settle();
+    expect(backend.counters.dropped.noBuffer).toBe(3);
+    expect(frontend.link.unfinished).toBe(0);
+    for (const lease of leases) lease.release();
+    frontend.link.send(numberedFrame(1514, 9));
+    machine.settle();
+    expect(backend.counters.framesReceived).toBe(3);
+  });
+});
+
+describe('offloads', () => {
+  /** TCP over IPv4 with a blank checksum: the field holds the pseudo-header sum. */
+  function blankTcp(length: number): { bytes: Uint8Array; complete: number } {
+    const bytes = numberedFrame(length, 3);
+    const ip = length - 14;
+    bytes.set(
+      [0x08, 0x00, 0x45, 0, ip >> 8, ip & 0xff, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2],
+      12,
+    );
+    const sum = (from: number, to: number, initial: number) => {
+      let total = initial;
+      for (let at = from; at < to; at += 2)
+        total += ((bytes[at] ?? 0) << 8) + (at + 1 < to ? (bytes[at + 1] ?? 0) : 0);
+      while (total > 0xffff) total = (total & 0xffff) + (total >>> 16);
+      return total;
+    };
+    const pseudo = sum(26, 34, 6 + ip - 20);
+    bytes[50] = pseudo >> 8;
+    bytes[51] = pseudo & 0xff;
+    return { bytes, complete: ~sum(34, length, 0) & 0xffff };
+  }
+
+  it.each([60, 200, 1514, 9000, 5001])(
+    '%i bytes: blank stays blank where the peer takes it, else is completed',
+    (length) => {
+      for (const checksumOffload of [true, false]) {
+        const { machine, frontend, backend } = linkedEnds({
+          back: { offer: { checksumOffload, tcpv4Segmentation: false, maxFragments: 18 } },
+        });
+        const seen: number[][] = [];
+        backend.frames.subscribe((frame) => {
+          seen.push([frame.checksum, frame.checksumStart, frame.checksumOffset, frame.uint16(50)]);
+        });
+        const { bytes, complete } = blankTcp(length);
+        const frame = frontend.pool.frameFrom(bytes);
+        if (frame === undefined) throw new Error('no pages');
+        frame.checksum = FrameChecksum.blank;
+        frontend.link.send(frame);
+        machine.settle();
+        const pseudo = ((bytes[50] ?? 0) << 8) | (bytes[51] ?? 0);
+        expect(seen).toEqual(
+          checksumOffload
+            ? [[FrameChecksum.blank, 34, 16, pseudo]]
+            : [[FrameChecksum.unknown, 0, 0, complete]],
+        );
+        expect(hashes([frame.toBytes()])).toEqual(hashes([bytes]));
+      }
+    },
+  );
+
+  it('segmentation goes through where allowed and is dropped where not', () => {
+    for (const tcpv4Segmentation of [true, false]) {
+      const { machine, frontend, backend } = linkedEnds({
+        back: { offer: { checksumOffload: true, tcpv4Segmentation, maxFragments: 18 } },
+      });
+      const seen: number[][] = [];
+      backend.frames.subscribe((frame) => seen.push([frame.segmentation, frame.segmentSize, frame.checksum]));
+      const frame = frontend.pool.frameFrom(blankTcp(20000).bytes);
+      if (frame === undefined) throw new Error('no pages');
+      frame.checksum = FrameChecksum.blank;
+      frame.segmentation = FrameSegmentation.tcpv4;
+      frame.segmentSize = 1448;
+      frontend.link.send(frame);
+      machine.settle();
+      expect(seen).toEqual(tcpv4Segmentation ? [[FrameSegmentation.tcpv4, 1448, FrameChecksum.blank]] : []);
+      expect(frontend.counters.dropped.sendSegmentation).toBe(tcpv4Segmentation ? 0 : 1);
+    }
+  });
+
+  it('validated is told', () => {
+    const { machine, frontend, backend } = linkedEnds();
+    const seen: number[] = [];
+    backend.frames.subscribe((frame) => seen.push(frame.checksum));
+    const frame = frontend.pool.frameFrom(numberedFrame(1514, 1));
+    if (frame === undefined) throw new Error('no pages');
+    frame.checksum = FrameChecksum.validated;
+    frontend.link.send(frame);
+    machine.settle();
+    expect(seen).toEqual([FrameChecksum.validated]);
+  });
+});
