@@ -1,5 +1,6 @@
 import {
   type Domain,
+  type GrantCopyBatch,
   type GrantRef,
   GrantStatus,
   type MemoryArea,
@@ -22,6 +23,25 @@ export function bytesOf(area: MemoryArea, offset: number, length: number): Uint8
   return area.bytes.slice(area.base + offset, area.base + offset + length);
 }
 
+/** A batch of one element and a page of a domain's own, made once: a batch has no end of its own. */
+interface Scratch {
+  readonly batch: GrantCopyBatch;
+  readonly page: PageArea;
+}
+
+const scratches = new WeakMap<Domain, Scratch>();
+
+function scratchOf(domain: Domain): Scratch {
+  let scratch = scratches.get(domain);
+  if (scratch === undefined) {
+    const page = required(domain.memory.allocate(1), 'a page');
+    scratch = { batch: domain.foreign.createCopyBatch(1), page };
+    scratches.set(domain, scratch);
+  }
+  scratch.batch.clear();
+  return scratch;
+}
+
 /** Copies out of one grant with a hypercall of its own; the status, and the bytes that came. */
 export function copyOut(
   domain: Domain,
@@ -30,14 +50,11 @@ export function copyOut(
   offset: number,
   length: number,
 ): { readonly status: GrantStatus; readonly bytes: Uint8Array } {
-  const target = required(domain.memory.allocate(1), 'a page');
-  const batch = domain.foreign.createCopyBatch(1);
-  batch.addFromGrant(owner.id, ref, offset, target, 0, length);
+  const { batch, page } = scratchOf(domain);
+  batch.addFromGrant(owner.id, ref, offset, page, 0, length);
   batch.submit();
   const status = batch.status(0);
-  const bytes = status === GrantStatus.okay ? bytesOf(target, 0, length) : new Uint8Array(0);
-  domain.memory.free(target);
-  return { status, bytes };
+  return { status, bytes: status === GrantStatus.okay ? bytesOf(page, 0, length) : new Uint8Array(0) };
 }
 
 /** Copies bytes into one grant with a hypercall of its own. */
@@ -48,12 +65,9 @@ export function copyInto(
   offset: number,
   bytes: Uint8Array,
 ): GrantStatus {
-  const source = required(domain.memory.allocate(1), 'a page');
-  domain.memory.copyIn(source, 0, bytes);
-  const batch = domain.foreign.createCopyBatch(1);
-  batch.addToGrant(source, 0, owner.id, ref, offset, bytes.byteLength);
+  const { batch, page } = scratchOf(domain);
+  domain.memory.copyIn(page, 0, bytes);
+  batch.addToGrant(page, 0, owner.id, ref, offset, bytes.byteLength);
   batch.submit();
-  const status = batch.status(0);
-  domain.memory.free(source);
-  return status;
+  return batch.status(0);
 }
