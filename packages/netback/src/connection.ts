@@ -13,10 +13,12 @@ import {
   type EventChannelPort,
   eventChannelPort,
   type Frame,
+  type GrantCopyBatch,
   grantRef,
   grantStatusName,
   type MappedPages,
 } from '@netchannel2/xen';
+import type { CopyBatches } from './copy-batches';
 import type { NetbackCounters } from './frame-drops';
 import { GuestReceive } from './guest-receive';
 import { GuestTransmit } from './guest-transmit';
@@ -47,6 +49,7 @@ export class Connection {
   /** @throws DeviceError when the frontend's nodes do not work out or a resource is short; nothing is held then. */
   constructor(
     private readonly link: DeviceLink,
+    private readonly batches: CopyBatches,
     settings: NetbackSettings,
     offer: FrontendOffer,
     rate: RateLimit | undefined,
@@ -74,6 +77,7 @@ export class Connection {
         txRing,
         txPort,
         receivePool,
+        this.copyBatch(),
         multicast,
         rate === undefined ? undefined : new RateCredit(rate, domain.scheduler.now() * 1000),
         owner.counters,
@@ -87,6 +91,7 @@ export class Connection {
         rxRing,
         rxPort,
         transmitPool,
+        this.copyBatch(),
         features,
         multicast,
         owner.counters,
@@ -134,6 +139,13 @@ export class Connection {
     if (pool === undefined) throw new DeviceError('ENOMEM', `no ${pageCount} adjacent pages for frames`);
     this.releases.push(() => pool.close());
     return pool;
+  }
+
+  private copyBatch(): GrantCopyBatch {
+    const { domain } = this.link;
+    const batch = this.batches.borrow(domain);
+    this.releases.push(() => this.batches.giveBack(domain, batch));
+    return batch;
   }
 
   private listen(txPort: EventChannelPort, rxPort: EventChannelPort): void {

@@ -1,4 +1,5 @@
 import type { BackendDriver } from '@netchannel2/device-registry';
+import { CopyBatches } from './copy-batches';
 import { Netback } from './netback';
 import { type NetbackOptions, netbackSettings } from './options';
 
@@ -9,5 +10,6 @@ import { type NetbackOptions, netbackSettings } from './options';
  */
 export function netbackDriver(options: NetbackOptions = {}): BackendDriver<Netback> {
   const settings = netbackSettings(options);
-  return { deviceClass: 'vif', create: (link) => new Netback(link, settings) };
+  const batches = new CopyBatches();
+  return { deviceClass: 'vif', create: (link) => new Netback(link, settings, batches) };
 }

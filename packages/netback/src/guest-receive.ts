@@ -38,13 +38,12 @@ import {
   PAGE_SIZE,
 } from '@netchannel2/xen';
 import type { Subscription } from 'rxjs';
+import { BATCH_COPIES } from './copy-batches';
 import type { NetbackCounters } from './frame-drops';
 import type { MulticastFilter } from './multicast-filter';
 import { PASS_PACKETS } from './packet-batch';
 import { SlotBatch } from './slot-batch';
 
-/** Copies of one hypercall, the most a batch takes. */
-const BATCH_COPIES = 512;
 /** Milliseconds between looks for buffers of a frontend that sends no event when it posts them (§3, §10). */
 const POLL_INTERVAL = 30;
 
@@ -58,7 +57,6 @@ export class GuestReceive implements DeferredWork {
   /** Slots the frame refused last needs; 0 when none was. */
   private wanted = 0;
   private readonly slots = new SlotBatch(RX_RING.slotCount);
-  private readonly copies: GrantCopyBatch;
   private readonly headers = new PacketHeaders();
   private readonly extra = new Int32Array(2);
   private readonly copied: LeasedPage[] = [];
@@ -74,14 +72,13 @@ export class GuestReceive implements DeferredWork {
     private readonly ring: BackRing,
     private readonly port: EventChannelPort,
     private readonly pool: FramePool,
+    private readonly copies: GrantCopyBatch,
     private readonly guest: FrontendFeatures,
     private readonly multicast: MulticastFilter,
     private readonly counters: NetbackCounters,
     private readonly writable$: HotStream<void>,
     private readonly broken: (reason: string) => void,
-  ) {
-    this.copies = domain.foreign.createCopyBatch(BATCH_COPIES);
-  }
+  ) {}
 
   send(frame: Frame | Uint8Array): boolean {
     if (!this.open) return this.refuse(1);

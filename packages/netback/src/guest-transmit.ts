@@ -25,14 +25,13 @@ import {
   PAGE_SIZE,
 } from '@netchannel2/xen';
 import type { Subscription } from 'rxjs';
+import { BATCH_COPIES } from './copy-batches';
 import type { NetbackCounters } from './frame-drops';
 import type { MulticastFilter } from './multicast-filter';
 import { PACKET_PAGES_MAX } from './options';
 import { PacketBatch } from './packet-batch';
 import type { RateCredit } from './rate-credit';
 
-/** Copies of one hypercall, the most a batch takes. */
-const BATCH_COPIES = 512;
 /** Most copies one packet needs: one per data slot, one more at each page border of the copy. */
 const PACKET_COPIES_MAX = 19 + PACKET_PAGES_MAX;
 /** Milliseconds between looks for free pages while subscribers retain all of them. */
@@ -47,7 +46,6 @@ export class GuestTransmit implements DeferredWork {
   private open = true;
   private readonly group = new TxSlotGroup();
   private readonly batch = new PacketBatch();
-  private readonly copies: GrantCopyBatch;
   private readonly cursor = new FrameCursor();
   private waiting: Subscription | undefined;
 
@@ -57,14 +55,13 @@ export class GuestTransmit implements DeferredWork {
     private readonly ring: BackRing,
     private readonly port: EventChannelPort,
     private readonly pool: FramePool,
+    private readonly copies: GrantCopyBatch,
     private readonly multicast: MulticastFilter,
     private readonly credit: RateCredit | undefined,
     private readonly counters: NetbackCounters,
     private readonly frames$: HotStream<Frame>,
     private readonly broken: (reason: string) => void,
-  ) {
-    this.copies = domain.foreign.createCopyBatch(BATCH_COPIES);
-  }
+  ) {}
 
   onEvent(): void {
     if (!this.deferred && this.waiting === undefined) this.run();

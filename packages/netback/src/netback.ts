@@ -13,6 +13,7 @@ import {
 import type { Frame, FramePort } from '@netchannel2/xen';
 import createDebug from 'debug';
 import { Connection, type FrontendOffer } from './connection';
+import type { CopyBatches } from './copy-batches';
 import { type NetbackCounters, netbackCounters } from './frame-drops';
 import type { NetbackSettings } from './options';
 
@@ -32,6 +33,7 @@ export class Netback implements BackendDevice, FramePort {
   constructor(
     private readonly link: DeviceLink,
     private readonly settings: NetbackSettings,
+    private readonly batches: CopyBatches,
   ) {
     this.name = `vif${link.peer}.${link.number}`;
   }
@@ -60,7 +62,7 @@ export class Netback implements BackendDevice, FramePort {
     const offer = await this.readOffer();
     this.address = await this.link.readOwn('mac');
     const rate = parseRate(await this.link.readOwn('rate'));
-    const connection = new Connection(this.link, this.settings, offer, rate, {
+    const connection = new Connection(this.link, this.batches, this.settings, offer, rate, {
       counters: this.counters,
       frames$: this.frames$,
       writable$: this.writable$,
