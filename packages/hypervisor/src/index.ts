@@ -1,1 +1,4 @@
-export {};
+export type { Leak } from './accounting/leaks';
+export { SimulatedDomain } from './guest/simulated-domain';
+export { type DomainCrash, type DomainOptions, Machine, type MachineOptions } from './machine';
+export type { StoreService } from './store/store-service';

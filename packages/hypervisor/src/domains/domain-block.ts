@@ -61,6 +61,8 @@ export const Block = {
   bytesCopiedForHigh: 449,
   /** Ports in use. */
   openPorts: 464,
+  /** The domain's pages are being given back: none of them can be reached through grants any more. */
+  memoryReleased: 480,
   /** The grant table's block, 512 bytes. */
   grantTable: 512,
 } as const;
@@ -87,3 +89,6 @@ export const PhysmapKind = {
 } as const;
 export const PHYSMAP_KIND_SHIFT = 28;
 export const PHYSMAP_FRAME_MASK = (1 << PHYSMAP_KIND_SHIFT) - 1;
+
+/** Guest frames between RAM and the mapping window of an HVM domain, for pages of Xen's. */
+export const XEN_FRAMES_GAP = 256;

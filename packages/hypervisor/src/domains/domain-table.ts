@@ -15,6 +15,7 @@ import {
   MAXIMUM_VCPUS,
   PHYSMAP_KIND_SHIFT,
   PhysmapKind,
+  XEN_FRAMES_GAP,
 } from './domain-block';
 
 /** What a domain is created with. Every limit has Xen's or its toolstack's usual default. */
@@ -34,9 +35,6 @@ export interface DomainLimits {
   /** 32 gives the domain the port limits of a 32-bit guest. */
   readonly wordBits: 32 | 64;
 }
-
-/** Guest frames between RAM and the mapping window of an HVM domain, for pages of Xen's. */
-const XEN_FRAMES_GAP = 256;
 
 export class DomainTable {
   readonly words: Int32Array;
@@ -138,11 +136,8 @@ export class DomainTable {
   /** Drops the owner's reference on every page of a domain; pages that others reference live on. */
   releaseMemory(block: number): void {
     const domid = this.words[block + Block.domid] as number;
-    const runs = this.words[block + Block.runCount] as number;
-    for (let run = 0; run < runs; run++) {
-      const first = this.words[block + Block.runs + run * 2] as number;
-      const count = this.words[block + Block.runs + run * 2 + 1] as number;
-      for (let frame = first; frame < first + count; frame++) this.releaseOwned(frame, domid);
+    for (let frame = this.memory.firstFrame; frame < this.memory.frameCount; frame++) {
+      if (this.frames.owner(frame) === domid) this.releaseOwned(frame, domid);
     }
     this.words[block + Block.runCount] = 0;
   }
@@ -159,7 +154,11 @@ export class DomainTable {
     if (!this.frames.drop(frame)) return;
     this.allocator.free(frame);
     const block = this.block(owner);
-    if (block === 0) return;
+    if (block !== 0) this.frameLeft(block);
+  }
+
+  /** One frame less in a domain's name; the last one of a dying domain completes its end. */
+  frameLeft(block: number): void {
     const left = Atomics.sub(this.words, block + Block.ownedFrames, 1) - 1;
     if (left === 0 && this.state(block) === DomainState.dying)
       Atomics.store(this.words, HEADER.reapPending, 1);

@@ -1,0 +1,43 @@
+import type { DomainAccounting } from '@netchannel2/xen';
+import { Block } from '../domains/domain-block';
+import type { DomainTable } from '../domains/domain-table';
+import { Counter, counterBase } from './counters';
+
+/** What the grant table counts in its own block. */
+export interface GrantCounters {
+  readonly maps: number;
+  readonly unmaps: number;
+  readonly copies: number;
+  readonly elements: number;
+  readonly hypercalls: number;
+  readonly bytesCopiedBy: number;
+  readonly bytesCopiedFor: number;
+  readonly activeGrants: number;
+  readonly mappings: number;
+}
+
+/** A domain's counters at this moment, put together from where each is counted. */
+export function readAccounting(domains: DomainTable, block: number, grants: GrantCounters): DomainAccounting {
+  const { doubles } = domains.memory;
+  const base = counterBase(block);
+  const count = (counter: number): number => doubles[base + counter] as number;
+  const published = count(Counter.grantsPublished);
+  const revoked = count(Counter.grantsRevoked);
+  const notifications = count(Counter.notifications);
+  return {
+    cpuNanoseconds: Math.round(count(Counter.cpuNanoseconds)),
+    grantOperations: published + revoked + grants.elements,
+    grantsPublished: published,
+    grantsRevoked: revoked,
+    grantMaps: grants.maps,
+    grantUnmaps: grants.unmaps,
+    grantCopies: grants.copies,
+    bytesCopiedBy: count(Counter.bytesCopied) + grants.bytesCopiedBy,
+    bytesCopiedFor: grants.bytesCopiedFor,
+    notifications,
+    hypercalls: count(Counter.hypercalls) + notifications + grants.hypercalls,
+    activeGrants: grants.activeGrants,
+    mappings: grants.mappings,
+    ports: domains.words[block + Block.openPorts] as number,
+  };
+}

@@ -1,0 +1,230 @@
+import { type DomainAccounting, PAGE_SIZE } from '@netchannel2/xen';
+import { asyncScheduler, type Observable, type SchedulerLike, Subject } from 'rxjs';
+import { findLeaks, type Leak } from './accounting/leaks';
+import { readAccounting } from './accounting/read-accounting';
+import { Block } from './domains/domain-block';
+import type { DomainLimits } from './domains/domain-table';
+import { bindGrantOperations, bootGuestGrants, readGrantCounters } from './grants/bind-grant-table';
+import { SimulatedDomain } from './guest/simulated-domain';
+import { Hypervisor } from './hypervisor';
+import { MachineMemory } from './machine/machine-memory';
+import { CpuClock } from './run/cpu-clock';
+import { ring, Thread } from './run/doorbell';
+import { RunLoop } from './run/run-loop';
+import { bootStore } from './store/boot-store';
+import type { StoreService } from './store/store-service';
+
+export interface MachineOptions {
+  /** Size of the machine's memory: a multiple of 64 KiB, 4 MiB … 2 GiB. Default 256 MiB, taken lazily by the host. */
+  readonly memoryBytes?: number;
+  /**
+   * Where everything of the machine happens. Under a `VirtualTimeScheduler` or `TestScheduler` a run is deterministic.
+   * Default: soon after each kick, for timers `asyncScheduler`.
+   */
+  readonly scheduler?: SchedulerLike;
+  /** Clock of the CPU accounting, in milliseconds. Default `performance.now`. */
+  readonly now?: () => number;
+  /** Whether this Xen honours transitive grants (`gnttab=transitive`). Default true. */
+  readonly transitiveGrants?: boolean;
+  /** The xenstore daemon. Default: one of the machine's own, in process. */
+  readonly store?: StoreService;
+}
+
+export interface DomainOptions {
+  /** Shown in xenstore and messages. Default `Domain-<id>`. */
+  readonly name?: string;
+  /** Paravirtual (default) or hardware-virtual: what guest frame numbers mean. */
+  readonly kind?: 'pv' | 'hvm';
+  /** Pages of RAM, default 2048 (8 MiB). */
+  readonly memoryPages?: number;
+  /** Pages of grants the domain can map at once, default 4096. */
+  readonly mappingPages?: number;
+  /** The version its kernel chooses. Default 2; with `maxGrantVersion` 1 it ends up with 1. */
+  readonly grantTableVersion?: 1 | 2;
+  /** What Xen offers it. Default 2. */
+  readonly maxGrantVersion?: 1 | 2;
+  /** Grant frames, default 64. */
+  readonly maxGrantFrames?: number;
+  /** Maptrack frames of 256 mappings, default 1024. */
+  readonly maxMaptrackFrames?: number;
+  /** Highest event-channel port; default 1023, for the first domain the ABI's limit. */
+  readonly maxEventChannelPort?: number;
+  /** A control domain. Default: only the first. */
+  readonly privileged?: boolean;
+  readonly vcpus?: number;
+}
+
+/** A domain that stopped without being asked to. */
+export interface DomainCrash {
+  readonly domid: number;
+  readonly reason: string;
+}
+
+const DEFAULT_MEMORY = 256 * 1024 * 1024;
+const FIRST_RESERVED_ID = 0x7ff0;
+
+/** A simulated Xen host: one machine memory, a hypervisor, and the domains of this thread. */
+export class Machine {
+  readonly hypervisor: Hypervisor;
+  readonly crashes$: Observable<DomainCrash>;
+  readonly scheduler: SchedulerLike;
+  readonly #crashes = new Subject<DomainCrash>();
+  readonly #local: (SimulatedDomain | undefined)[] = [];
+  readonly #loop: RunLoop;
+  readonly #clock: CpuClock;
+  readonly #store: StoreService;
+  readonly #thread: number;
+  #lastId = -1;
+
+  private constructor(memory: MachineMemory, options: MachineOptions) {
+    this.scheduler = options.scheduler ?? asyncScheduler;
+    this.#loop = new RunLoop(options.scheduler);
+    this.#clock = new CpuClock(memory.doubles, options.now ?? (() => performance.now()));
+    this.crashes$ = this.#crashes.asObservable();
+    this.hypervisor = new Hypervisor(memory, {
+      kicker: { kick: (domid) => this.#kick(domid) },
+      crashed: (domid, reason) => this.#crashed(domid, reason),
+      scheduler: options.scheduler,
+      grantOperations: (host) => bindGrantOperations(host, { transitive: options.transitiveGrants ?? true }),
+    });
+    this.#thread = this.hypervisor.allocator.allocateXenPages(Thread.bytes / PAGE_SIZE) >>> 2;
+    this.#store = options.store ?? bootStore(this.scheduler);
+  }
+
+  /** Switches a machine on: Xen runs, no domain does yet. */
+  static boot(options: MachineOptions = {}): Machine {
+    return new Machine(MachineMemory.create(options.memoryBytes ?? DEFAULT_MEMORY), options);
+  }
+
+  /**
+   * Creates a domain that runs on this thread. The first is domain 0, privileged.
+   *
+   * @throws RangeError when the machine has no memory left for it, or a limit makes no sense.
+   */
+  createDomain(options: DomainOptions = {}): SimulatedDomain {
+    const id = this.#nextId();
+    const name = options.name ?? `Domain-${id}`;
+    const privileged = options.privileged ?? id === 0;
+    const limits = limitsOf(options, id === 0, privileged);
+    const block = this.hypervisor.createDomain(id, limits);
+    if (block < 0) {
+      throw new RangeError(
+        `the machine has no memory left for domain ${id} (${limits.memoryPages} pages and its tables); ` +
+          'boot it with more memoryBytes or give domains fewer memoryPages',
+      );
+    }
+    this.#lastId = id;
+    this.hypervisor.domains.words[block + Block.doorbell] = this.#thread;
+    this.#store.introduce(id, name);
+    const domain = new SimulatedDomain(name, block, options.grantTableVersion ?? 2, {
+      hypervisor: this.hypervisor,
+      loop: this.#loop,
+      clock: this.#clock,
+      scheduler: this.scheduler,
+      store: this.#store.connect(id, privileged),
+      createGrants: (guest) => bootGuestGrants(this.hypervisor, guest),
+    });
+    this.#local[id] = domain;
+    return domain;
+  }
+
+  /** The domain of that id on this thread, if it lives. */
+  domain(id: number): SimulatedDomain | undefined {
+    return this.#local[id];
+  }
+
+  /**
+   * Destroys a domain as `xl destroy` does: its drivers are not asked. Peers find its ports unbound and its nodes
+   * without an owner; pages they map live on until unmapped.
+   *
+   * @returns false when there is no such domain.
+   */
+  destroyDomain(id: number): boolean {
+    const domain = this.#local[id];
+    domain?.halt();
+    if (!this.hypervisor.destroyDomain(id)) return false;
+    domain?.end();
+    this.#local[id] = undefined;
+    this.#store.release(id);
+    return true;
+  }
+
+  /** Stops a domain as Xen does with one that broke the rules. It holds everything until it is destroyed. */
+  crashDomain(id: number, reason: string): void {
+    this.hypervisor.crash(id);
+    this.#crashed(id, reason);
+  }
+
+  /** A domain's counters; `undefined` once it is gone. */
+  accounting(id: number): DomainAccounting | undefined {
+    const { domains } = this.hypervisor;
+    const block = domains.block(id);
+    if (block === 0) return undefined;
+    return readAccounting(domains, block, readGrantCounters(this.hypervisor, id));
+  }
+
+  /** What domains still hold of each other. */
+  leaks(): Leak[] {
+    this.hypervisor.reap();
+    return findLeaks(this.hypervisor.domains, (id) => this.accounting(id));
+  }
+
+  /** Resolves when no domain of this thread has work queued. */
+  idle(): Promise<void> {
+    return this.#loop.idle();
+  }
+
+  /** Destroys all domains, the youngest first, and stops the machine. */
+  shutdown(): void {
+    for (const id of this.hypervisor.domains.ids().reverse()) this.destroyDomain(id);
+    this.#loop.stop();
+    this.#crashes.complete();
+  }
+
+  #kick(domid: number): void {
+    const domain = this.#local[domid];
+    if (domain !== undefined) {
+      this.#loop.enqueue(domain);
+      return;
+    }
+    const { domains } = this.hypervisor;
+    const thread = domains.words[domains.block(domid) + Block.doorbell] as number;
+    if (thread !== 0) ring(domains.words, thread);
+  }
+
+  #crashed(domid: number, reason: string): void {
+    this.#local[domid]?.halt();
+    this.#crashes.next({ domid, reason });
+  }
+
+  #nextId(): number {
+    const { domains } = this.hypervisor;
+    this.hypervisor.reap();
+    for (let step = 1; step <= FIRST_RESERVED_ID; step++) {
+      const id = (this.#lastId + step) % FIRST_RESERVED_ID;
+      if ((id !== 0 || this.#lastId < 0) && domains.block(id) === 0) return id;
+    }
+    throw new RangeError('every domain id is taken');
+  }
+}
+
+function limitsOf(options: DomainOptions, first: boolean, privileged: boolean): DomainLimits {
+  return {
+    kind: options.kind ?? 'pv',
+    privileged,
+    memoryPages: positive('memoryPages', options.memoryPages ?? 2048),
+    mappingPages: positive('mappingPages', options.mappingPages ?? 4096),
+    vcpus: options.vcpus ?? 1,
+    maxGrantFrames: positive('maxGrantFrames', options.maxGrantFrames ?? 64),
+    maxMaptrackFrames: positive('maxMaptrackFrames', options.maxMaptrackFrames ?? 1024),
+    maxGrantVersion: options.maxGrantVersion ?? 2,
+    maxEventChannelPort: options.maxEventChannelPort ?? (first ? -1 : 1023),
+    wordBits: 64,
+  };
+}
+
+function positive(name: string, value: number): number {
+  if (!Number.isInteger(value) || value < 1)
+    throw new RangeError(`${name} must be a whole number from 1, not ${value}`);
+  return value;
+}

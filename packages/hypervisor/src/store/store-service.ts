@@ -1,0 +1,11 @@
+import type { XenStore } from '@netchannel2/xen';
+
+/** The xenstore daemon as the machine needs it: who exists, and a connection for each. */
+export interface StoreService {
+  /** A connection in the name of a domain; it lives until the domain is released. */
+  connect(domid: number, privileged: boolean): XenStore;
+  /** A domain was created: its home directory exists from now on. */
+  introduce(domid: number, name: string): void;
+  /** A domain is being destroyed: its connection, watches and nodes' rights end. */
+  release(domid: number): void;
+}
