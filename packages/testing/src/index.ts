@@ -1,3 +1,5 @@
 export * from './frame-difference';
 export * from './frame-sequence';
+export * from './hostile';
+export * from './lab/virtual-clock';
 export * from './seeded-random';
