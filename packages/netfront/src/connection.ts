@@ -113,6 +113,12 @@ export class Connection {
     this.receive.fill();
   }
 
+  /** Leaves the rings alone from here on. */
+  halt(): void {
+    this.transmit.halt();
+    this.receive.halt();
+  }
+
   /** What to publish in the frontend's directory. */
   nodes(): Record<string, string> {
     const [txRef, rxRef] = this.rings.refs;

@@ -85,10 +85,13 @@ export class Netfront implements FrontendDevice, FramePort {
     this.writable$.complete();
   }
 
-  /** The backend broke the protocol: its rings are let go of at once, and the device is closed. */
+  /**
+   * The backend broke the protocol: the rings are not looked at again. They are let go of in `disconnect`, for the backend
+   * still maps them.
+   */
   private broken(reason: string): void {
     debug('%s broken: %s', this.name, reason);
-    this.release();
+    this.connection?.halt();
     this.link.fail(new DeviceError('EPROTO', reason));
   }
 

@@ -80,6 +80,12 @@ export class ReceiveQueue implements DeferredWork {
     else if (waiting > 0 && !this.deferred) this.domain.defer(this);
   }
 
+  /** Leaves the ring alone from here on. */
+  halt(): void {
+    this.open = false;
+  }
+
+  /** Takes all buffers back. */
   close(): void {
     this.open = false;
     this.buffers.close();

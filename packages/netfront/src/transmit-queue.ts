@@ -116,6 +116,11 @@ export class TransmitQueue implements DeferredWork {
     this.open = false;
   }
 
+  /** Leaves the ring alone from here on. */
+  halt(): void {
+    this.open = false;
+  }
+
   /** Takes all pages back; frames not answered are counted as lost. */
   close(): void {
     this.open = false;
