@@ -6,6 +6,7 @@ import type { SchedulerLike } from 'rxjs';
 import { Block, DomainState } from './domains/domain-block';
 import { type DomainLimits, DomainTable } from './domains/domain-table';
 import { ESRCH } from './domains/errors';
+import { GracePeriod } from './domains/grace-period';
 import { EventDelivery, type VcpuKicker } from './event-channels/delivery';
 import { EventChannelHypercall } from './event-channels/hypercall';
 import { EventChannelOperations } from './event-channels/operations';
@@ -39,6 +40,10 @@ export class Hypervisor {
   readonly eventHypercall: EventChannelHypercall;
   readonly grantHost: MachineGrantHost;
   readonly grants: GrantOperations;
+  /** Word index of this thread's record. */
+  readonly thread: number;
+  readonly #grace: GracePeriod;
+  #concurrent = false;
   readonly #words: Int32Array;
 
   constructor(
@@ -62,6 +67,23 @@ export class Hypervisor {
       (domid) => this.grants.waitForCopies(domid),
     );
     this.grants = options.grantOperations(this.grantHost);
+    this.thread = this.allocator.allocateXenPages(1) >>> 2;
+    this.#grace = new GracePeriod(memory);
+    if (this.thread === 0 || !this.#grace.register(this.thread)) {
+      throw new RangeError('the machine has no room for another thread: it has 64, and a page of memory for each');
+    }
+  }
+
+  /** From now on other threads make hypercalls too. */
+  goConcurrent(): void {
+    this.#concurrent = true;
+    this.delivery.concurrent = true;
+  }
+
+  /** This thread makes no hypercalls any more. */
+  retire(): void {
+    this.#grace.unregister(this.thread);
+    this.allocator.freeXenPages(this.thread << 2, 1);
   }
 
   /** @returns the new domain's block, or -1 when the machine is out of memory. */
@@ -81,7 +103,9 @@ export class Hypervisor {
 
   grantTableOp(caller: number, command: number, address: number, count: number): number {
     if (this.domains.block(caller) === 0) return ESRCH;
+    if (this.#concurrent) this.#grace.enter(this.thread);
     const result = this.grants.execute(caller, command, address, count);
+    if (this.#concurrent) this.#grace.leave(this.thread);
     if (this.#words[HEADER.reapPending] !== 0) this.reap();
     return result;
   }
@@ -123,14 +147,18 @@ export class Hypervisor {
     const words = this.#words;
     if (Atomics.exchange(words, HEADER.reapPending, 0) === 0) return;
     lock(words, HEADER.domainsLock);
+    const gone: number[] = [];
     for (const domid of this.domains.ids()) {
       const block = this.domains.block(domid);
-      const gone =
-        this.domains.state(block) === DomainState.dying &&
-        Atomics.load(words, block + Block.ownedFrames) === 0;
-      if (!gone) continue;
-      this.grants.destroyTable(domid);
+      if (this.domains.state(block) !== DomainState.dying) continue;
+      if (Atomics.load(words, block + Block.ownedFrames) !== 0) continue;
       this.domains.forget(block);
+      gone.push(block);
+    }
+    // A thread that found a domain before it was forgotten may still be looking at its tables.
+    if (gone.length > 0 && this.#concurrent) this.#grace.wait(this.thread);
+    for (const block of gone) {
+      this.grantHost.dismantle(block, (domid) => this.grants.destroyTable(domid));
       this.domains.releaseRecord(block);
     }
     unlock(words, HEADER.domainsLock);

@@ -1,4 +1,5 @@
 export type { Leak } from './accounting/leaks';
 export { SimulatedDomain } from './guest/simulated-domain';
 export { type DomainCrash, type DomainOptions, Machine, type MachineOptions } from './machine';
+export { InProcessStore } from './store/in-process-store';
 export type { StoreService } from './store/store-service';

@@ -1,4 +1,4 @@
-import { type DomainAccounting, PAGE_SIZE } from '@netchannel2/xen';
+import type { DomainAccounting } from '@netchannel2/xen';
 import { asyncScheduler, type Observable, type SchedulerLike, Subject } from 'rxjs';
 import { findLeaks, type Leak } from './accounting/leaks';
 import { readAccounting } from './accounting/read-accounting';
@@ -8,10 +8,8 @@ import { bindGrantOperations, bootGuestGrants, readGrantCounters } from './grant
 import { SimulatedDomain } from './guest/simulated-domain';
 import { Hypervisor } from './hypervisor';
 import { MachineMemory } from './machine/machine-memory';
-import { CpuClock } from './run/cpu-clock';
-import { ring, Thread } from './run/doorbell';
-import { RunLoop } from './run/run-loop';
-import { bootStore } from './store/boot-store';
+import { MachineThread } from './run/thread';
+import { InProcessStore } from './store/in-process-store';
 import type { StoreService } from './store/store-service';
 
 export interface MachineOptions {
@@ -69,26 +67,23 @@ export class Machine {
   readonly crashes$: Observable<DomainCrash>;
   readonly scheduler: SchedulerLike;
   readonly #crashes = new Subject<DomainCrash>();
-  readonly #local: (SimulatedDomain | undefined)[] = [];
-  readonly #loop: RunLoop;
-  readonly #clock: CpuClock;
-  readonly #store: StoreService;
-  readonly #thread: number;
+  readonly #thread: MachineThread;
+  /** The xenstore daemon. */
+  readonly store: StoreService;
   #lastId = -1;
 
   private constructor(memory: MachineMemory, options: MachineOptions) {
     this.scheduler = options.scheduler ?? asyncScheduler;
-    this.#loop = new RunLoop(options.scheduler);
-    this.#clock = new CpuClock(memory.doubles, options.now ?? (() => performance.now()));
+    this.#thread = new MachineThread(memory, options.scheduler, options.now ?? (() => performance.now()));
     this.crashes$ = this.#crashes.asObservable();
     this.hypervisor = new Hypervisor(memory, {
-      kicker: { kick: (domid) => this.#kick(domid) },
+      kicker: this.#thread,
       crashed: (domid, reason) => this.#crashed(domid, reason),
       scheduler: options.scheduler,
       grantOperations: (host) => bindGrantOperations(host, { transitive: options.transitiveGrants ?? true }),
     });
-    this.#thread = this.hypervisor.allocator.allocateXenPages(Thread.bytes / PAGE_SIZE) >>> 2;
-    this.#store = options.store ?? bootStore(this.scheduler);
+    this.#thread.know(this.hypervisor.domains);
+    this.store = options.store ?? new InProcessStore((domid) => this.hypervisor.domains.block(domid) !== 0);
   }
 
   /** Switches a machine on: Xen runs, no domain does yet. */
@@ -114,23 +109,23 @@ export class Machine {
       );
     }
     this.#lastId = id;
-    this.hypervisor.domains.words[block + Block.doorbell] = this.#thread;
-    this.#store.introduce(id, name);
+    this.hypervisor.domains.words[block + Block.doorbell] = this.hypervisor.thread;
+    this.store.introduce(id, name);
     const domain = new SimulatedDomain(name, block, options.grantTableVersion ?? 2, {
       hypervisor: this.hypervisor,
-      loop: this.#loop,
-      clock: this.#clock,
+      loop: this.#thread.loop,
+      clock: this.#thread.clock,
       scheduler: this.scheduler,
-      store: this.#store.connect(id, privileged),
+      store: this.store.connect(id, privileged),
       createGrants: (guest) => bootGuestGrants(this.hypervisor, guest),
     });
-    this.#local[id] = domain;
+    this.#thread.add(domain);
     return domain;
   }
 
   /** The domain of that id on this thread, if it lives. */
   domain(id: number): SimulatedDomain | undefined {
-    return this.#local[id];
+    return this.#thread.domain(id);
   }
 
   /**
@@ -140,12 +135,12 @@ export class Machine {
    * @returns false when there is no such domain.
    */
   destroyDomain(id: number): boolean {
-    const domain = this.#local[id];
+    const domain = this.#thread.domain(id);
     domain?.halt();
     if (!this.hypervisor.destroyDomain(id)) return false;
     domain?.end();
-    this.#local[id] = undefined;
-    this.#store.release(id);
+    this.#thread.remove(id);
+    this.store.release(id);
     return true;
   }
 
@@ -171,29 +166,19 @@ export class Machine {
 
   /** Resolves when no domain of this thread has work queued. */
   idle(): Promise<void> {
-    return this.#loop.idle();
+    return this.#thread.loop.idle();
   }
 
   /** Destroys all domains, the youngest first, and stops the machine. */
   shutdown(): void {
     for (const id of this.hypervisor.domains.ids().reverse()) this.destroyDomain(id);
-    this.#loop.stop();
+    this.store.close();
+    this.#thread.loop.stop();
     this.#crashes.complete();
   }
 
-  #kick(domid: number): void {
-    const domain = this.#local[domid];
-    if (domain !== undefined) {
-      this.#loop.enqueue(domain);
-      return;
-    }
-    const { domains } = this.hypervisor;
-    const thread = domains.words[domains.block(domid) + Block.doorbell] as number;
-    if (thread !== 0) ring(domains.words, thread);
-  }
-
   #crashed(domid: number, reason: string): void {
-    this.#local[domid]?.halt();
+    this.#thread.domain(domid)?.halt();
     this.#crashes.next({ domid, reason });
   }
 

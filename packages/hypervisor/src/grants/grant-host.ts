@@ -15,6 +15,7 @@ export class MachineGrantHost implements GrantTableHost {
   readonly halfwords: Uint16Array;
   readonly words: Int32Array;
   readonly #guestFrames: GuestFrames;
+  #dismantled = 0;
   readonly #copy: (target: number, source: number, length: number) => void;
 
   /**
@@ -62,8 +63,18 @@ export class MachineGrantHost implements GrantTableHost {
     return this.#isHvmBlock(block) ? this.domains.frames.guestFrame(machineFrame) : machineFrame;
   }
 
+  /** Lets the table of a domain nobody finds any more be taken apart. */
+  dismantle(block: number, destroyTable: (domid: number) => void): void {
+    this.#dismantled = block;
+    destroyTable(this.words[block + Block.domid] as number);
+    this.#dismantled = 0;
+  }
+
   grantTableBlock(domid: number): number {
-    const block = this.domains.block(domid);
+    let block = this.domains.block(domid);
+    if (block === 0 && this.#dismantled !== 0 && this.words[this.#dismantled + Block.domid] === domid) {
+      block = this.#dismantled;
+    }
     return block === 0 ? 0 : (block + Block.grantTable) << 2;
   }
 

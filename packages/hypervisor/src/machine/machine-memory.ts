@@ -26,6 +26,9 @@ export const HEADER = {
   domainsLock: 32,
   /** Xen's pages in use, of all kinds. */
   xenPages: 33,
+  threadsLock: 48,
+  /** Word indices of the records of 64 threads. */
+  threads: 64,
 } as const;
 
 const MAGIC = 0x4d32_434e;

@@ -7,8 +7,8 @@
 export const Thread = {
   doorbell: 0,
   armed: 1,
-  /** Bytes of a record. */
-  bytes: 4096,
+  /** Odd while the thread is inside a hypercall; see `grace-period.ts`. */
+  epoch: 16,
 } as const;
 
 export function ring(words: Int32Array, thread: number): void {
@@ -18,30 +18,45 @@ export function ring(words: Int32Array, thread: number): void {
   }
 }
 
-type WaitAsync = (
-  words: Int32Array,
-  index: number,
-  value: number,
-) => { readonly async: boolean; readonly value: Promise<string> | string };
+interface AsyncWait {
+  readonly async: boolean;
+  readonly value: Promise<string> | string;
+}
+type WaitAsync = (words: Int32Array, index: number, value: number) => AsyncWait;
 
 const waitAsync = (Atomics as unknown as { readonly waitAsync: WaitAsync }).waitAsync;
 
 /**
- * Listens to a thread's doorbell. `waitAsync` does not keep the event loop alive; whoever needs that holds a handle of
- * his own.
+ * A thread's sleep. The wait does not keep the event loop alive; whoever needs that holds a handle of his own.
  */
-export class DoorbellListener {
+export class Doorbell {
+  #sleeping = false;
   #stopped = false;
 
-  /** @param rung looks for work; it is called after every ring, and once at the start. */
+  /** @param look makes due domains run; true when it found any. */
   constructor(
     private readonly words: Int32Array,
     private readonly thread: number,
-    private readonly rung: () => void,
+    private readonly look: () => boolean,
   ) {}
 
-  start(): void {
-    this.#wait();
+  /** The thread has nothing left to do: wakes it when somebody rings. */
+  sleep(): void {
+    const { words, thread } = this;
+    while (!this.#sleeping && !this.#stopped) {
+      // Armed before the last look: a ring after the look finds the flag, one before it left its work in sight.
+      Atomics.store(words, thread + Thread.armed, 1);
+      const value = Atomics.load(words, thread + Thread.doorbell);
+      if (this.look()) {
+        Atomics.store(words, thread + Thread.armed, 0);
+        return;
+      }
+      const wait = waitAsync(words, thread + Thread.doorbell, value);
+      if (!wait.async) continue;
+      this.#sleeping = true;
+      const wake = () => this.#wake();
+      (wait.value as Promise<string>).then(wake, wake);
+    }
   }
 
   stop(): void {
@@ -49,16 +64,10 @@ export class DoorbellListener {
     ring(this.words, this.thread);
   }
 
-  #wait(): void {
+  #wake(): void {
+    this.#sleeping = false;
     if (this.#stopped) return;
-    const { words, thread } = this;
-    // Armed before the last look: a ring after the look finds the flag, one before it left its work in sight.
-    Atomics.store(words, thread + Thread.armed, 1);
-    const value = Atomics.load(words, thread + Thread.doorbell);
-    this.rung();
-    const wait = waitAsync(words, thread + Thread.doorbell, value);
-    const again = () => this.#wait();
-    if (wait.async) (wait.value as Promise<string>).then(again, again);
-    else setImmediate(again);
+    Atomics.store(this.words, this.thread + Thread.armed, 0);
+    if (!this.look()) this.sleep();
   }
 }

@@ -28,8 +28,14 @@ export class RunLoop {
   #microtaskPumps = 0;
   #idleWaiters: (() => void)[] = [];
 
-  /** @param scheduler where pumps run; by default soon after the kick, yielding to timers now and then. */
-  constructor(private readonly scheduler: SchedulerLike | undefined) {}
+  /**
+   * @param scheduler where pumps run; by default soon after the kick, yielding to timers now and then.
+   * @param attend called every few turns and when the queue has run empty: events of other threads are looked for.
+   */
+  constructor(
+    private readonly scheduler: SchedulerLike | undefined,
+    private readonly attend: () => void = () => {},
+  ) {}
 
   enqueue(runnable: Runnable): void {
     if (runnable.queued || this.#stopped) return;
@@ -78,7 +84,10 @@ export class RunLoop {
     try {
       for (let turns = 0; this.#head < this.#queue.length; turns++) {
         if (turns >= TURNS_BUDGET) break;
-        if (limitTime && (turns & 15) === 15 && performance.now() > until) break;
+        if ((turns & 15) === 15) {
+          if (limitTime && performance.now() > until) break;
+          this.attend();
+        }
         this.#turn();
       }
     } finally {
@@ -91,7 +100,8 @@ export class RunLoop {
     }
     this.#queue.length = 0;
     this.#head = 0;
-    this.#wakeIdleWaiters();
+    this.attend();
+    if (this.isIdle) this.#wakeIdleWaiters();
   }
 
   #turn(): void {

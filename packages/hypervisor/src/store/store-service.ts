@@ -8,4 +8,6 @@ export interface StoreService {
   introduce(domid: number, name: string): void;
   /** A domain is being destroyed: its connection, watches and nodes' rights end. */
   release(domid: number): void;
+  /** The machine is switched off. */
+  close(): void;
 }

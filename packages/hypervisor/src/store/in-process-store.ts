@@ -1,0 +1,100 @@
+import type { XenStore, XenStoreOperations, XenStorePermission } from '@netchannel2/xen';
+import { domainId } from '@netchannel2/xen';
+import { type ByteDuplex, inProcessPair, XenStoreClient, XenStoreServer } from '@netchannel2/xenstore';
+import type { StoreService } from './store-service';
+
+const CONTROL_DOMAIN = 0;
+/** Directories of a home that belong to the guest (spec xenbus.md §1). */
+const GUEST_DIRECTORIES = ['attr', 'control', 'data', 'drivers', 'error', 'feature'] as const;
+
+interface StoreConnection {
+  readonly client: XenStoreClient;
+  readonly serverEnd: ByteDuplex;
+}
+
+/**
+ * The machine's own xenstore daemon and the builder's part of the toolstack: a home directory for each domain. A domain
+ * is connected once its home is complete; what it asks for before that waits.
+ */
+export class InProcessStore implements StoreService {
+  readonly server: XenStoreServer;
+  readonly #toolstack: XenStoreClient;
+  readonly #connections = new Map<number, StoreConnection[]>();
+  readonly #homes = new Map<number, Promise<void>>();
+
+  constructor(domainExists: (domid: number) => boolean) {
+    this.server = new XenStoreServer({ domainExists });
+    this.#toolstack = new XenStoreClient(this.server.connect({ domid: CONTROL_DOMAIN, privileged: true }));
+  }
+
+  introduce(domid: number, name: string): void {
+    this.server.introduceDomain(domid);
+    this.#homes.set(domid, buildHome(this.#toolstack, domid, name));
+  }
+
+  connect(domid: number, privileged: boolean): XenStore {
+    const [clientEnd, serverEnd] = inProcessPair();
+    const connection = { client: new XenStoreClient(clientEnd), serverEnd };
+    const list = this.#connections.get(domid) ?? [];
+    list.push(connection);
+    this.#connections.set(domid, list);
+    const attach = () => {
+      if (this.#connections.get(domid) === list) this.server.attach(serverEnd, { domid, privileged });
+    };
+    void (this.#homes.get(domid) ?? Promise.resolve()).then(attach, attach);
+    return connection.client;
+  }
+
+  release(domid: number): void {
+    for (const { client, serverEnd } of this.#connections.get(domid) ?? []) {
+      client.close();
+      serverEnd.close();
+    }
+    this.#connections.delete(domid);
+    this.#homes.delete(domid);
+    this.server.releaseDomain(domid);
+    const removed = this.#toolstack.remove(homeOf(domid));
+    // It is gone already where the domain owned it, or another toolstack was faster.
+    removed.catch(() => {});
+  }
+
+  close(): void {
+    for (const domid of [...this.#connections.keys()]) this.release(domid);
+    this.#toolstack.close();
+    this.server.close();
+  }
+}
+
+function homeOf(domid: number): string {
+  return `/local/domain/${domid}`;
+}
+
+async function buildHome(store: XenStore, domid: number, name: string): Promise<void> {
+  const home = homeOf(domid);
+  const guestReads: XenStorePermission[] = [
+    { domid: domainId(CONTROL_DOMAIN), access: 'none' },
+    { domid: domainId(domid), access: 'read' },
+  ];
+  const guestOwns: XenStorePermission[] = [{ domid: domainId(domid), access: 'none' }];
+  await store.transaction(async (transaction) => {
+    const make = async (path: string, permissions: readonly XenStorePermission[]): Promise<void> => {
+      await transaction.makeDirectory(path);
+      await transaction.setPermissions(path, permissions);
+    };
+    await make(home, guestReads);
+    await writeReadable(transaction, `${home}/name`, name, guestReads);
+    await writeReadable(transaction, `${home}/domid`, String(domid), guestReads);
+    await make(`${home}/device`, guestReads);
+    for (const directory of GUEST_DIRECTORIES) await make(`${home}/${directory}`, guestOwns);
+  });
+}
+
+async function writeReadable(
+  store: XenStoreOperations,
+  path: string,
+  value: string,
+  permissions: readonly XenStorePermission[],
+): Promise<void> {
+  await store.write(path, value);
+  await store.setPermissions(path, permissions);
+}
