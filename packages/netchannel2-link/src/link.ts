@@ -122,7 +122,7 @@ export class Vif2Link {
     this.starvedTimer?.unsubscribe();
     this.starvedTimer = undefined;
     this.stallWatch.end();
-    if (!this.inPass) this.receiver.end();
+    this.receiver.end();
     this.sender = undefined;
     this.grants?.end();
     this.grants = undefined;

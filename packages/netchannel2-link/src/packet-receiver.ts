@@ -1,13 +1,10 @@
 import {
   FINISH_NOT_OBTAINED,
-  PACKET_FIXED_SIZE,
   PacketDrop,
+  PacketHead,
   PacketType,
   packetDrop,
   packetFault,
-  packetFragmentCount,
-  packetId,
-  packetType,
   type UringConsumer,
 } from '@netchannel2/netchannel2';
 import type { FinishQueue } from './finish-queue';
@@ -19,12 +16,10 @@ import { BatchEntry, ReceiveBatch } from './receive-batch';
 const MOST_BAD_RANGES = 16;
 /** Packets in a row whose bytes could not be had that end the connection (spec §7). */
 const MOST_FAILED_COPIES = 100;
-/** Words of the fixed part and 64 fragments. */
-const LONGEST_HEAD = PACKET_FIXED_SIZE / 4 + 2 * 64;
 
 /** Takes PACKET messages: checks, copies, finishes, emits. */
 export class PacketReceiver {
-  private readonly message = new Int32Array(LONGEST_HEAD);
+  private readonly head = new PacketHead();
   private readonly batch: ReceiveBatch;
   private readonly batchIds = new IdSet(512);
   private readonly maxFragments: number;
@@ -32,6 +27,10 @@ export class PacketReceiver {
   private owed = 0;
   private badRanges = 0;
   private failedCopies = 0;
+  private completing = false;
+  private ended = false;
+  private delivered = 0;
+  private deliveredBytes = 0;
 
   /**
    * @param maxPackets the credit advertised.
@@ -50,23 +49,25 @@ export class PacketReceiver {
 
   /** Takes the message the consumer stands on. @returns what ends the connection, or `undefined`. */
   receive(): string | undefined {
-    const message = this.message;
-    const consumer = this.consumer;
-    consumer.copyTo(message, 5);
-    const fault = packetFault(message, 0, this.bypass);
+    const { head, consumer } = this;
+    head.read(consumer.header, consumer.words, consumer.messageWord);
+    const fault = packetFault(head, this.bypass);
     if (fault !== undefined) return fault;
-    const id = packetId(message, 0);
-    const owed = packetType(message, 0) !== PacketType.small;
+    const id = head.id;
+    const owed = head.type !== PacketType.small;
     if (owed) {
-      consumer.copyRange(message, 5, 5 + 2 * packetFragmentCount(message, 0));
-      if (this.owed + this.finishes.pending >= this.maxPackets) return 'more unfinished packets than allowed';
-      if (!this.batchIds.add(id) || this.finishes.waits(id)) return 'id of a packet that is still unfinished';
+      head.readFragments(consumer.words, consumer.messageWord);
+      const pending = this.finishes.pending;
+      if (this.owed + pending >= this.maxPackets) return 'more unfinished packets than allowed';
+      if (!this.batchIds.add(id) || (pending > 0 && this.finishes.waits(id))) {
+        return 'id of a packet that is still unfinished';
+      }
       this.owed += 1;
     }
-    const drop = packetDrop(message, 0, this.maxFragments);
+    const drop = packetDrop(head, this.maxFragments);
     if (drop !== undefined) return this.refuse(id, owed, drop);
     this.badRanges = 0;
-    if (!this.batch.add(message, consumer.messageOffset, id, owed)) {
+    if (!this.batch.add(head, consumer.messageOffset, owed)) {
       this.settings.counters.dropped.noBuffer += 1;
       if (owed) this.batch.addRefused(id);
     }
@@ -87,6 +88,7 @@ export class PacketReceiver {
   complete(): string | undefined {
     const batch = this.batch;
     if (batch.length === 0) return undefined;
+    this.completing = true;
     batch.obtain();
     let fault: string | undefined;
     for (let index = 0; index < batch.length; index += 1) {
@@ -94,6 +96,7 @@ export class PacketReceiver {
       if (state === BatchEntry.filled) this.failedCopies = 0;
       else if (state === BatchEntry.failed) {
         this.failedCopies += 1;
+        this.settings.counters.dropped.notObtained += 1;
         if (this.failedCopies === MOST_FAILED_COPIES) fault = '100 packets in a row whose grants do not work';
       }
       if (!batch.isOwed(index)) continue;
@@ -103,40 +106,46 @@ export class PacketReceiver {
     this.owed = 0;
     this.batchIds.clear();
     for (let index = 0; index < batch.length; index += 1) {
-      if (fault === undefined) this.deliver(index);
+      if (!this.ended && fault === undefined && batch.state(index) === BatchEntry.filled) this.deliver(index);
       batch.releasePages(index);
     }
+    this.countDelivered();
     batch.clear();
+    this.completing = false;
     return fault;
   }
 
-  /** Forgets what was not completed. */
+  /** Emits nothing any more, and forgets what was not completed. May be called by a subscriber, amid an emission. */
   end(): void {
+    this.ended = true;
+    if (this.completing) return;
     for (let index = 0; index < this.batch.length; index += 1) this.batch.releasePages(index);
     this.batch.clear();
   }
 
   private deliver(index: number): void {
     const { batch, settings } = this;
-    const counters = settings.counters;
-    const state = batch.state(index);
-    if (state !== BatchEntry.filled) {
-      if (state === BatchEntry.failed) counters.dropped.notObtained += 1;
-      return;
-    }
     if (settings.onlySource !== undefined && !batch.comesFrom(index, settings.onlySource)) {
-      counters.dropped.sourceMac += 1;
+      settings.counters.dropped.sourceMac += 1;
       return;
     }
-    counters.framesReceived += 1;
-    counters.bytesReceived += batch.frameLength(index);
+    this.delivered += 1;
+    this.deliveredBytes += batch.frameLength(index);
     if (!settings.frames.observed) {
-      counters.dropped.noSubscriber += 1;
+      settings.counters.dropped.noSubscriber += 1;
       return;
     }
-    const cursor = batch.load(index);
-    settings.frames.emit(cursor);
-    cursor.end();
+    settings.frames.emit(batch.load(index));
+    batch.cursor.end();
+  }
+
+  /** Once a batch: the counters are numbers of any size, which cost more than small ones. */
+  private countDelivered(): void {
+    const { counters } = this.settings;
+    counters.framesReceived += this.delivered;
+    counters.bytesReceived += this.deliveredBytes;
+    this.delivered = 0;
+    this.deliveredBytes = 0;
   }
 
   private refuse(id: number, owed: boolean, reason: PacketDrop): string | undefined {

@@ -1,22 +1,8 @@
-import { FrameCursor, type PooledPage } from '@netchannel2/frames';
-import {
-  PacketFlag,
-  packetCsumOffset,
-  packetCsumStart,
-  packetFlags,
-  packetFragmentCount,
-  packetFragmentOffset,
-  packetFragmentRef,
-  packetFragmentSize,
-  packetLength,
-  packetMss,
-  packetPrefixSize,
-  packetPrefixWord,
-  packetSegmentation,
-  SegmentationType,
-} from '@netchannel2/netchannel2';
+import { FrameCursor, type FramePool, type PooledPage } from '@netchannel2/frames';
+import { PacketFlag, type PacketHead, SegmentationType } from '@netchannel2/netchannel2';
 import {
   type DomainId,
+  type DomainMemory,
   FrameChecksum,
   FrameSegmentation,
   type GrantCopyBatch,
@@ -25,8 +11,7 @@ import {
   type MemoryArea,
   PAGE_SIZE,
 } from '@netchannel2/xen';
-import type { LinkSettings } from './link-settings';
-import { PASS_BUDGET } from './link-settings';
+import { type LinkSettings, PASS_BUDGET } from './link-settings';
 
 /** Most copies one packet needs: 18 fragments, each across one of our own page borders. */
 const MOST_COPIES_PER_PACKET = 36;
@@ -54,22 +39,26 @@ export class ReceiveBatch {
   readonly cursor = new FrameCursor();
 
   private readonly copies: GrantCopyBatch;
+  private readonly pool: FramePool;
+  private readonly memory: DomainMemory;
   private readonly peer: DomainId;
   private readonly ring: MemoryArea;
   private readonly ids = new Int32Array(PASS_BUDGET);
   private readonly owed = new Uint8Array(PASS_BUDGET);
   private readonly states = new Uint8Array(PASS_BUDGET);
   private readonly lengths = new Int32Array(PASS_BUDGET);
-  private readonly flags = new Uint8Array(PASS_BUDGET);
+  /** PACKET flags, and the segmentation type above them; what depends on them is kept only where one is set. */
+  private readonly properties = new Int32Array(PASS_BUDGET);
   private readonly segmentSizes = new Int32Array(PASS_BUDGET);
   private readonly csumStarts = new Int32Array(PASS_BUDGET);
   private readonly csumOffsets = new Int32Array(PASS_BUDGET);
   private readonly copiesEnd = new Int32Array(PASS_BUDGET);
-  private readonly pageCounts = new Int32Array(PASS_BUDGET);
   private readonly pages: (PooledPage | undefined)[];
 
-  constructor(private readonly settings: LinkSettings) {
+  constructor(settings: LinkSettings) {
     this.copies = settings.domain.foreign.createCopyBatch(BATCH_CAPACITY);
+    this.pool = settings.pool;
+    this.memory = settings.pool.memory;
     this.peer = settings.peer;
     this.ring = settings.rings.consume;
     this.pages = new Array<PooledPage | undefined>(PASS_BUDGET * PAGES_PER_PACKET).fill(undefined);
@@ -104,43 +93,41 @@ export class ReceiveBatch {
     this.ids[index] = id;
     this.owed[index] = 1;
     this.states[index] = BatchEntry.refused;
-    this.pageCounts[index] = 0;
+    this.lengths[index] = 0;
     this.copiesEnd[index] = this.copies.length;
   }
 
   /**
-   * Adds a checked packet: `message` is the private copy of its fixed part and fragments, the message itself lies at
-   * byte `messageOffset` of the ring. The prefix goes from the ring straight into our page: one fetch, and nothing in it
-   * has been believed before.
+   * Adds a checked packet whose message lies at byte `messageOffset` of the ring. The prefix goes from the ring straight
+   * into our page: one fetch, and nothing in it has been believed before.
    *
    * @param owed a FINISH is owed: the packet has fragments.
    * @returns `false` when the pool has too few pages.
    */
-  add(message: Int32Array, messageOffset: number, id: number, owed: boolean): boolean {
-    const pool = this.settings.pool;
-    const fragments = owed ? packetFragmentCount(message, 0) : 0;
-    const prefix = packetPrefixSize(message, 0);
-    const length = fragments === 0 ? prefix : packetLength(message, 0, fragments);
-    const pageCount = (length + PAGE_SIZE - 1) >> 12;
-    if (pool.available < pageCount) return false;
+  add(head: PacketHead, messageOffset: number, owed: boolean): boolean {
+    const length = head.length;
     const index = this.length;
     const firstPage = index * PAGES_PER_PACKET;
-    for (let page = 0; page < pageCount; page += 1) this.pages[firstPage + page] = pool.take();
-    const first = this.pages[firstPage];
+    const first = this.pool.take();
     if (first === undefined) return false;
-    if (prefix > 0) {
-      const from = messageOffset + 4 * packetPrefixWord(fragments);
-      pool.memory.copy(first, 0, this.ring, from, prefix);
-    }
-    if (fragments > 0) this.addCopies(message, fragments, firstPage, prefix);
+    this.pages[firstPage] = first;
+    if (length > PAGE_SIZE && !this.takePages(firstPage, length)) return false;
+    const prefix = head.prefixSize;
+    if (prefix > 0) this.memory.copy(first, 0, this.ring, messageOffset + head.prefixOffset, prefix);
+    if (owed) this.addCopies(head, firstPage);
     this.length = index + 1;
-    this.ids[index] = id;
+    this.ids[index] = head.id;
     this.owed[index] = owed ? 1 : 0;
     this.states[index] = BatchEntry.filled;
     this.lengths[index] = length;
-    this.pageCounts[index] = pageCount;
     this.copiesEnd[index] = this.copies.length;
-    this.keepProperties(message, index);
+    const properties = head.flags | (head.segmentation << 8);
+    this.properties[index] = properties;
+    if (properties !== 0) {
+      this.segmentSizes[index] = head.segmentation === SegmentationType.tcpv4 ? head.mss : 0;
+      this.csumStarts[index] = head.csumStart;
+      this.csumOffsets[index] = head.csumOffset;
+    }
     return true;
   }
 
@@ -172,31 +159,19 @@ export class ReceiveBatch {
     let left = this.lengths[index] ?? 0;
     for (let page = firstPage; left > 0; page += 1) {
       const lent = this.pages[page];
-      if (lent === undefined) break;
-      cursor.addFragment(lent, 0, left < PAGE_SIZE ? left : PAGE_SIZE);
+      if (lent !== undefined) cursor.addFragment(lent, 0, left < PAGE_SIZE ? left : PAGE_SIZE);
       left -= PAGE_SIZE;
     }
-    const flags = this.flags[index] ?? 0;
-    if ((flags & PacketFlag.csumBlank) !== 0) {
-      cursor.checksum = FrameChecksum.blank;
-      cursor.checksumStart = this.csumStarts[index] ?? 0;
-      cursor.checksumOffset = this.csumOffsets[index] ?? 0;
-    } else if ((flags & PacketFlag.dataValidated) !== 0) cursor.checksum = FrameChecksum.validated;
-    const segmentSize = this.segmentSizes[index] ?? 0;
-    if (segmentSize > 0) {
-      cursor.segmentation = FrameSegmentation.tcpv4;
-      cursor.segmentSize = segmentSize;
-    }
+    if (this.properties[index] !== 0) this.loadProperties(cursor, index);
     return cursor;
   }
 
   /** Gives up this end's leases on the pages of packet `index`. */
   releasePages(index: number): void {
-    const firstPage = index * PAGES_PER_PACKET;
-    const end = firstPage + (this.pageCounts[index] ?? 0);
-    for (let page = firstPage; page < end; page += 1) {
+    let left = this.lengths[index] ?? 0;
+    for (let page = index * PAGES_PER_PACKET; left > 0; page += 1) {
       this.pages[page]?.release();
-      this.pages[page] = undefined;
+      left -= PAGE_SIZE;
     }
   }
 
@@ -215,13 +190,23 @@ export class ReceiveBatch {
     this.copies.clear();
   }
 
-  private addCopies(message: Int32Array, fragments: number, firstPage: number, prefix: number): void {
+  /** All pages but the first. `false`: too few; none is held, the first one included. */
+  private takePages(firstPage: number, length: number): boolean {
+    const end = firstPage + ((length + PAGE_SIZE - 1) >> 12);
+    const enough = this.pool.available >= end - firstPage - 1;
+    for (let page = firstPage + 1; enough && page < end; page += 1) this.pages[page] = this.pool.take();
+    if (!enough) this.pages[firstPage]?.release();
+    return enough;
+  }
+
+  private addCopies(head: PacketHead, firstPage: number): void {
     const copies = this.copies;
-    let filled = prefix;
+    const fragments = head.fragments;
+    let filled = head.prefixSize;
     for (let fragment = 0; fragment < fragments; fragment += 1) {
-      const ref = packetFragmentRef(message, 0, fragment) as GrantRef;
-      let from = packetFragmentOffset(message, 0, fragment);
-      let left = packetFragmentSize(message, 0, fragment);
+      const ref = head.fragmentRef(fragment) as GrantRef;
+      let from = head.fragmentOffset(fragment);
+      let left = head.fragmentSize(fragment);
       while (left > 0) {
         const page = this.pages[firstPage + (filled >> 12)];
         if (page === undefined) return;
@@ -235,13 +220,18 @@ export class ReceiveBatch {
     }
   }
 
-  private keepProperties(message: Int32Array, index: number): void {
-    const flags = packetFlags(message, 0);
-    this.flags[index] = flags;
-    this.csumStarts[index] = packetCsumStart(message, 0);
-    this.csumOffsets[index] = packetCsumOffset(message, 0);
-    const segmented = packetSegmentation(message, 0) === SegmentationType.tcpv4;
-    this.segmentSizes[index] = segmented ? packetMss(message, 0) : 0;
+  private loadProperties(cursor: FrameCursor, index: number): void {
+    const flags = this.properties[index] ?? 0;
+    if ((flags & PacketFlag.csumBlank) !== 0) {
+      cursor.checksum = FrameChecksum.blank;
+      cursor.checksumStart = this.csumStarts[index] ?? 0;
+      cursor.checksumOffset = this.csumOffsets[index] ?? 0;
+    } else if ((flags & PacketFlag.dataValidated) !== 0) cursor.checksum = FrameChecksum.validated;
+    const segmentSize = this.segmentSizes[index] ?? 0;
+    if (segmentSize > 0) {
+      cursor.segmentation = FrameSegmentation.tcpv4;
+      cursor.segmentSize = segmentSize;
+    }
   }
 
   private firstFailure(from: number, count: number): number {

@@ -7,6 +7,7 @@ export * from './limits';
 export * from './message-header';
 export * from './message-rules';
 export * from './packet';
+export * from './packet-head';
 export * from './packet-record';
 export * from './packet-validation';
 export * from './ring-space';

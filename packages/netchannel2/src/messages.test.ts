@@ -24,7 +24,7 @@ import {
   writeSetOffload,
 } from './limits';
 import { MessageType, messageHeader, messageSize } from './message-header';
-import { packetLength } from './packet';
+import { PacketHead } from './packet-head';
 import { type PacketRecord, readPacket, writePacket } from './packet-record';
 import { packetDrop, packetFault } from './packet-validation';
 import { bytesFromHex, hexOf, messageBytes } from './ring-memory.fixture';
@@ -257,6 +257,13 @@ const vectors: Vector[] = [
   handleVector('19c DETACHED', 16, '10 00 08 00 11 00 00 00'),
 ];
 
+function headOf(words: Int32Array): PacketHead {
+  const head = new PacketHead();
+  head.read(words[0] ?? 0, words, 0);
+  if (head.fragments <= 64) head.readFragments(words, 0);
+  return head;
+}
+
 describe('messages, spec §10.1', () => {
   it.each(vectors)('$row: builds into memory full of 0xa5', ({ hex, write }) => {
     const expected = bytesFromHex(hex);
@@ -278,10 +285,11 @@ describe('messages, spec §10.1', () => {
     const words = new Int32Array(128);
     const packet = packets[name] as PacketRecord;
     writePacket(words, 0, packet);
-    expect(packetFault(words, 0)).toBeUndefined();
-    expect(packetDrop(words, 0, 18)).toBe(undefined);
+    const head = headOf(words);
+    expect(packetFault(head)).toBeUndefined();
+    expect(packetDrop(head, 18)).toBe(undefined);
     const fragments = packet.fragments.reduce((sum, fragment) => sum + fragment.size, 0);
-    expect(packetLength(words, 0, packet.fragments.length)).toBe(packet.prefix.length + fragments);
+    expect(head.length).toBe(packet.prefix.length + fragments);
   });
 
   it('18 start-up burst', () => {
@@ -330,13 +338,13 @@ describe('PACKET validation, spec §7', () => {
     ],
     ['65 fragments', build({ fragments: Array.from({ length: 65 }, () => fragment) })],
   ])('fatal: %s', (_, words) => {
-    expect(packetFault(words, 0)).toBeTypeOf('string');
+    expect(packetFault(headOf(words))).toBeTypeOf('string');
   });
 
   it('fatal: receiver_map on a bypass ring only', () => {
     const words = build({ type: 3 });
-    expect(packetFault(words, 0, true)).toBeTypeOf('string');
-    expect(packetFault(words, 0, false)).toBeUndefined();
+    expect(packetFault(headOf(words), true)).toBeTypeOf('string');
+    expect(packetFault(headOf(words), false)).toBeUndefined();
   });
 
   it.each<[string, Int32Array, string]>([
@@ -365,8 +373,8 @@ describe('PACKET validation, spec §7', () => {
     ['TSO with mss 0', build({ segmentation: 1, mss: 0 }), 'segmentation'],
     ['TSO with mss over length', build({ segmentation: 1, mss: 2000 }), 'segmentation'],
   ])('dropped: %s', (_, words, reason) => {
-    expect(packetFault(words, 0)).toBeUndefined();
-    expect(packetDrop(words, 0, 18)).toBe(reason);
+    expect(packetFault(headOf(words))).toBeUndefined();
+    expect(packetDrop(headOf(words), 18)).toBe(reason);
   });
 
   it.each<[string, Int32Array]>([
@@ -382,8 +390,8 @@ describe('PACKET validation, spec §7', () => {
       }),
     ],
   ])('accepted: %s', (_, words) => {
-    expect(packetFault(words, 0)).toBeUndefined();
-    expect(packetDrop(words, 0, 18)).toBeUndefined();
+    expect(packetFault(headOf(words))).toBeUndefined();
+    expect(packetDrop(headOf(words), 18)).toBeUndefined();
   });
 });
 

@@ -6,23 +6,12 @@
 import {
   clearPacketPadding,
   type PacketType,
-  packetCsumOffset,
-  packetCsumStart,
-  packetFlags,
-  packetFragmentCount,
-  packetFragmentOffset,
-  packetFragmentRef,
-  packetFragmentSize,
-  packetId,
-  packetMss,
-  packetPrefixSize,
   packetPrefixWord,
-  packetSegmentation,
   packetSize,
-  packetType,
   writePacketFragment,
   writePacketHead,
 } from './packet';
+import { ABSURD_FRAGMENT_COUNT, PacketHead } from './packet-head';
 
 export interface PacketFragment {
   /** Bytes, 1 … 4096 in a valid packet. */
@@ -73,26 +62,26 @@ export function writePacket(words: Int32Array, at: number, packet: PacketRecord)
 
 /** Takes apart a message whose prefix fits it; a longer claimed prefix reads as the bytes there are. */
 export function readPacket(words: Int32Array, at: number): PacketRecord {
-  const count = Math.max(0, packetFragmentCount(words, at));
+  const head = new PacketHead();
+  head.read(words[at] ?? 0, words, at);
+  const count = Math.min(ABSURD_FRAGMENT_COUNT, Math.max(0, head.fragments));
+  if (count === head.fragments) head.readFragments(words, at);
   const fragments = Array.from({ length: count }, (_, index) => ({
-    size: packetFragmentSize(words, at, index),
-    offset: packetFragmentOffset(words, at, index),
-    ref: packetFragmentRef(words, at, index),
+    size: head.fragmentSize(index),
+    offset: head.fragmentOffset(index),
+    ref: head.fragmentRef(index),
   }));
   const start = words.byteOffset + 4 * (at + packetPrefixWord(count));
-  const prefix = new Uint8Array(
-    words.buffer,
-    start,
-    Math.min(packetPrefixSize(words, at), words.buffer.byteLength - start),
-  );
+  const most = words.byteOffset + words.byteLength - start;
+  const prefix = new Uint8Array(words.buffer, start, Math.max(0, Math.min(head.prefixSize, most)));
   return {
-    id: packetId(words, at) >>> 0,
-    type: packetType(words, at) as PacketType,
-    flags: packetFlags(words, at),
-    segmentation: packetSegmentation(words, at),
-    mss: packetMss(words, at),
-    csumStart: packetCsumStart(words, at),
-    csumOffset: packetCsumOffset(words, at),
+    id: head.id >>> 0,
+    type: head.type as PacketType,
+    flags: head.flags,
+    segmentation: head.segmentation,
+    mss: head.mss,
+    csumStart: head.csumStart,
+    csumOffset: head.csumOffset,
     fragments,
     prefix: prefix.slice(),
   };

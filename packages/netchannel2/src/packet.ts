@@ -1,9 +1,9 @@
 /**
- * The PACKET message (`netchannel2.h`, spec `vif2.md` §3.2): layout, and field access over `(words, at)`.
+ * The PACKET message (`netchannel2.h`, spec `vif2.md` §3.2): layout, and writing it to `(words, at)`. Reading is {@link PacketHead}'s.
  *
  * @packageDocumentation
  */
-import { MessageType, messageHeader, messageSize } from './message-header';
+import { MessageType, messageHeader } from './message-header';
 
 /** Bytes before the fragments. */
 export const PACKET_FIXED_SIZE = 20;
@@ -69,63 +69,4 @@ export function writePacketFragment(
   const fragment = at + 5 + 2 * index;
   words[fragment] = size | (offset << 16);
   words[fragment + 1] = ref | 0;
-}
-
-/** The id as a signed 32-bit number. */
-export function packetId(words: Int32Array, at: number): number {
-  return words[at + 1] ?? 0;
-}
-
-/** Any byte a peer wrote; see {@link PacketType}. */
-export function packetType(words: Int32Array, at: number): number {
-  return (words[at + 2] ?? 0) & 0xff;
-}
-
-export function packetFlags(words: Int32Array, at: number): number {
-  return ((words[at + 2] ?? 0) >>> 8) & 0xff;
-}
-
-export function packetSegmentation(words: Int32Array, at: number): number {
-  return ((words[at + 2] ?? 0) >>> 16) & 0xff;
-}
-
-export function packetPrefixSize(words: Int32Array, at: number): number {
-  return (words[at + 3] ?? 0) & 0xffff;
-}
-
-export function packetMss(words: Int32Array, at: number): number {
-  return (words[at + 3] ?? 0) >>> 16;
-}
-
-export function packetCsumStart(words: Int32Array, at: number): number {
-  return (words[at + 4] ?? 0) & 0xffff;
-}
-
-export function packetCsumOffset(words: Int32Array, at: number): number {
-  return (words[at + 4] ?? 0) >>> 16;
-}
-
-/** Number of fragments, which is not transmitted: what room the size leaves. Negative when the prefix does not fit. */
-export function packetFragmentCount(words: Int32Array, at: number): number {
-  return (messageSize(words[at] ?? 0) - PACKET_FIXED_SIZE - packetPrefixSize(words, at)) >> 3;
-}
-
-export function packetFragmentSize(words: Int32Array, at: number, index: number): number {
-  return (words[at + 5 + 2 * index] ?? 0) & 0xffff;
-}
-
-export function packetFragmentOffset(words: Int32Array, at: number, index: number): number {
-  return (words[at + 5 + 2 * index] ?? 0) >>> 16;
-}
-
-/** The grant reference, unsigned. */
-export function packetFragmentRef(words: Int32Array, at: number, index: number): number {
-  return (words[at + 6 + 2 * index] ?? 0) >>> 0;
-}
-
-/** Frame length in bytes: prefix and all fragments. */
-export function packetLength(words: Int32Array, at: number, fragments: number): number {
-  let length = packetPrefixSize(words, at);
-  for (let index = 0; index < fragments; index++) length += packetFragmentSize(words, at, index);
-  return length;
 }
