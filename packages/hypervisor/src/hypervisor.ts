@@ -70,7 +70,9 @@ export class Hypervisor {
     this.thread = this.allocator.allocateXenPages(1) >>> 2;
     this.#grace = new GracePeriod(memory);
     if (this.thread === 0 || !this.#grace.register(this.thread)) {
-      throw new RangeError('the machine has no room for another thread: it has 64, and a page of memory for each');
+      throw new RangeError(
+        'the machine has no room for another thread: it has 64, and a page of memory for each',
+      );
     }
   }
 

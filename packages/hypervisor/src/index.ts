@@ -3,3 +3,5 @@ export { SimulatedDomain } from './guest/simulated-domain';
 export { type DomainCrash, type DomainOptions, Machine, type MachineOptions } from './machine';
 export { InProcessStore } from './store/in-process-store';
 export type { StoreService } from './store/store-service';
+export { type DomainHandle, transferList } from './workers/domain-handle';
+export { type JoinedDomain, joinMachine } from './workers/join-machine';

@@ -1,3 +1,4 @@
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { DomainAccounting } from '@netchannel2/xen';
 import { asyncScheduler, type Observable, type SchedulerLike, Subject } from 'rxjs';
 import { findLeaks, type Leak } from './accounting/leaks';
@@ -10,7 +11,9 @@ import { Hypervisor } from './hypervisor';
 import { MachineMemory } from './machine/machine-memory';
 import { MachineThread } from './run/thread';
 import { InProcessStore } from './store/in-process-store';
+import { MessagePortDuplex } from './store/message-port-duplex';
 import type { StoreService } from './store/store-service';
+import type { DomainHandle } from './workers/domain-handle';
 
 export interface MachineOptions {
   /** Size of the machine's memory: a multiple of 64 KiB, 4 MiB … 2 GiB. Default 256 MiB, taken lazily by the host. */
@@ -70,17 +73,22 @@ export class Machine {
   readonly #thread: MachineThread;
   /** The xenstore daemon. */
   readonly store: StoreService;
+  readonly #transitiveGrants: boolean;
+  /** Control ports of the domains on other threads. */
+  readonly #workers = new Map<number, MessagePort>();
+  readonly #workersGone: (() => void)[] = [];
   #lastId = -1;
 
   private constructor(memory: MachineMemory, options: MachineOptions) {
     this.scheduler = options.scheduler ?? asyncScheduler;
     this.#thread = new MachineThread(memory, options.scheduler, options.now ?? (() => performance.now()));
+    this.#transitiveGrants = options.transitiveGrants ?? true;
     this.crashes$ = this.#crashes.asObservable();
     this.hypervisor = new Hypervisor(memory, {
       kicker: this.#thread,
       crashed: (domid, reason) => this.#crashed(domid, reason),
       scheduler: options.scheduler,
-      grantOperations: (host) => bindGrantOperations(host, { transitive: options.transitiveGrants ?? true }),
+      grantOperations: (host) => bindGrantOperations(host, { transitive: this.#transitiveGrants }),
     });
     this.#thread.know(this.hypervisor.domains);
     this.store = options.store ?? new InProcessStore((domid) => this.hypervisor.domains.block(domid) !== 0);
@@ -97,6 +105,45 @@ export class Machine {
    * @throws RangeError when the machine has no memory left for it, or a limit makes no sense.
    */
   createDomain(options: DomainOptions = {}): SimulatedDomain {
+    const { id, name, block, privileged } = this.#build(options);
+    const domain = new SimulatedDomain(name, block, options.grantTableVersion ?? 2, {
+      hypervisor: this.hypervisor,
+      loop: this.#thread.loop,
+      clock: this.#thread.clock,
+      scheduler: this.scheduler,
+      store: this.store.connect(id, privileged),
+      createGrants: (guest) => bootGuestGrants(this.hypervisor, guest),
+    });
+    this.#thread.add(domain);
+    return domain;
+  }
+
+  /**
+   * Creates a domain for another thread, which gets the handle and calls `joinMachine`. From now on this thread hears
+   * other threads' events; the process stays alive until the domain is destroyed.
+   */
+  createWorkerDomain(options: DomainOptions = {}): DomainHandle {
+    const { id, name, privileged } = this.#build(options);
+    const store = new MessageChannel();
+    const control = new MessageChannel();
+    this.hypervisor.goConcurrent();
+    this.#thread.listen(this.hypervisor.domains, this.hypervisor.thread);
+    this.store.attach(id, privileged, new MessagePortDuplex(store.port1));
+    this.#workers.set(id, control.port1);
+    // Held open by the domain's thread for as long as it runs the domain, whatever ends it.
+    control.port1.on('close', () => this.#threadLeft(id, control.port1));
+    return {
+      memory: this.hypervisor.memory.memory,
+      domid: id,
+      name,
+      grantTableVersion: options.grantTableVersion ?? 2,
+      transitiveGrants: this.#transitiveGrants,
+      store: store.port2,
+      control: control.port2,
+    };
+  }
+
+  #build(options: DomainOptions): { id: number; name: string; block: number; privileged: boolean } {
     const id = this.#nextId();
     const name = options.name ?? `Domain-${id}`;
     const privileged = options.privileged ?? id === 0;
@@ -111,16 +158,7 @@ export class Machine {
     this.#lastId = id;
     this.hypervisor.domains.words[block + Block.doorbell] = this.hypervisor.thread;
     this.store.introduce(id, name);
-    const domain = new SimulatedDomain(name, block, options.grantTableVersion ?? 2, {
-      hypervisor: this.hypervisor,
-      loop: this.#thread.loop,
-      clock: this.#thread.clock,
-      scheduler: this.scheduler,
-      store: this.store.connect(id, privileged),
-      createGrants: (guest) => bootGuestGrants(this.hypervisor, guest),
-    });
-    this.#thread.add(domain);
-    return domain;
+    return { id, name, block, privileged };
   }
 
   /** The domain of that id on this thread, if it lives. */
@@ -130,11 +168,17 @@ export class Machine {
 
   /**
    * Destroys a domain as `xl destroy` does: its drivers are not asked. Peers find its ports unbound and its nodes
-   * without an owner; pages they map live on until unmapped.
+   * without an owner; pages they map live on until unmapped. A domain on another thread is stopped there first, so it
+   * is gone only a little later.
    *
    * @returns false when there is no such domain.
    */
   destroyDomain(id: number): boolean {
+    const worker = this.#workers.get(id);
+    if (worker !== undefined) {
+      worker.postMessage('stop');
+      return true;
+    }
     const domain = this.#thread.domain(id);
     domain?.halt();
     if (!this.hypervisor.destroyDomain(id)) return false;
@@ -169,12 +213,31 @@ export class Machine {
     return this.#thread.loop.idle();
   }
 
-  /** Destroys all domains, the youngest first, and stops the machine. */
+  /** Resolves when no domain runs on another thread any more. */
+  workersGone(): Promise<void> {
+    if (this.#workers.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#workersGone.push(resolve));
+  }
+
+  /**
+   * Destroys all domains, the youngest first, and stops the machine. Domains on other threads are told to stop; await
+   * {@link workersGone} before the memory is looked at again.
+   */
   shutdown(): void {
     for (const id of this.hypervisor.domains.ids().reverse()) this.destroyDomain(id);
     this.store.close();
     this.#thread.loop.stop();
     this.#crashes.complete();
+  }
+
+  /** The thread of a domain let go of it, or is gone itself: nothing of the domain runs any more. */
+  #threadLeft(id: number, control: MessagePort): void {
+    if (this.#workers.get(id) !== control) return;
+    this.#workers.delete(id);
+    this.destroyDomain(id);
+    if (this.#workers.size > 0) return;
+    this.#thread.stopListening();
+    for (const wake of this.#workersGone.splice(0)) wake();
   }
 
   #crashed(domid: number, reason: string): void {

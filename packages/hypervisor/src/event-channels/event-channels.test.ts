@@ -279,7 +279,12 @@ const delivery: Row[] = [
     () => {
       const bench = fresh();
       const virq = bench.bindVirq(A, Virq.debug);
-      expect([40, 100_000, 0, virq].map((port) => bench.send(A, port))).toEqual([EINVAL, EINVAL, EINVAL, EINVAL]);
+      expect([40, 100_000, 0, virq].map((port) => bench.send(A, port))).toEqual([
+        EINVAL,
+        EINVAL,
+        EINVAL,
+        EINVAL,
+      ]);
     },
   ],
   [
@@ -472,13 +477,18 @@ const other: Row[] = [
       expect(bench.call(A, EventChannelOp.setPriority, 100_000, 0)).toBe(EINVAL);
     },
   ],
-  ['E42', 'expand_array without FIFO', () => expect(conn().call(A, EventChannelOp.expandArray, 0, 0)).toBe(EOPNOTSUPP)],
+  [
+    'E42',
+    'expand_array without FIFO',
+    () => expect(conn().call(A, EventChannelOp.expandArray, 0, 0)).toBe(EOPNOTSUPP),
+  ],
   [
     'E43',
     'init_control checks its argument; the FIFO ABI itself is not offered',
     () => {
       const bench = fresh();
-      const init = (offset: number, vcpu = 0) => bench.call(A, EventChannelOp.initControl, 0, 0, offset, vcpu);
+      const init = (offset: number, vcpu = 0) =>
+        bench.call(A, EventChannelOp.initControl, 0, 0, offset, vcpu);
       expect([init(4028), init(4), init(4024), init(4024, 9)]).toEqual([EINVAL, EINVAL, ENOSYS, ENOENT]);
     },
   ],
@@ -613,13 +623,15 @@ describe('event channels, beyond the vectors', () => {
     const bench = fresh();
     expect(bench.hypervisor.eventChannelOp(A, EventChannelOp.send, bench.argument(B))).toBe(EFAULT);
     expect(bench.hypervisor.eventChannelOp(A, EventChannelOp.send, 0x7fff_0000)).toBe(EFAULT);
-    expect(bench.hypervisor.eventChannelOp(A, EventChannelOp.send, bench.argument(A) + 4 * 4096 - 4)).toBe(EINVAL);
+    expect(bench.hypervisor.eventChannelOp(A, EventChannelOp.send, bench.argument(A) + 4 * 4096 - 4)).toBe(
+      EINVAL,
+    );
     expect(bench.hypervisor.eventChannelOp(A, EventChannelOp.close, bench.argument(A) + 2)).toBe(EFAULT);
   });
 
   it('allocates no port for a dying domain', () => {
     const bench = fresh();
-    const [frame] = [(bench.words[bench.block(B) + Block.runs] as number)];
+    const [frame] = [bench.words[bench.block(B) + Block.runs] as number];
     bench.hypervisor.frames.acquire(frame, B);
     bench.hypervisor.destroyDomain(B);
     expect(bench.alloc(D, B, A)).toBe(EINVAL);

@@ -35,7 +35,9 @@ describe('checksum kernel', () => {
         (bytes, alignment, initial) => {
           memory.bytes.fill(0xa5, BASE, BASE + 400);
           memory.bytes.set(bytes, BASE + alignment);
-          expect(memory.kernels.checksum(BASE + alignment, bytes.length, initial)).toBe(referenceSum(bytes, initial));
+          expect(memory.kernels.checksum(BASE + alignment, bytes.length, initial)).toBe(
+            referenceSum(bytes, initial),
+          );
         },
       ),
     );

@@ -7,10 +7,8 @@ const CONTROL_DOMAIN = 0;
 /** Directories of a home that belong to the guest (spec xenbus.md §1). */
 const GUEST_DIRECTORIES = ['attr', 'control', 'data', 'drivers', 'error', 'feature'] as const;
 
-interface StoreConnection {
-  readonly client: XenStoreClient;
-  readonly serverEnd: ByteDuplex;
-}
+/** What ends with a domain. */
+type Closable = Pick<ByteDuplex, 'close'>;
 
 /**
  * The machine's own xenstore daemon and the builder's part of the toolstack: a home directory for each domain. A domain
@@ -19,7 +17,7 @@ interface StoreConnection {
 export class InProcessStore implements StoreService {
   readonly server: XenStoreServer;
   readonly #toolstack: XenStoreClient;
-  readonly #connections = new Map<number, StoreConnection[]>();
+  readonly #connections = new Map<number, Closable[]>();
   readonly #homes = new Map<number, Promise<void>>();
 
   constructor(domainExists: (domid: number) => boolean) {
@@ -34,22 +32,22 @@ export class InProcessStore implements StoreService {
 
   connect(domid: number, privileged: boolean): XenStore {
     const [clientEnd, serverEnd] = inProcessPair();
-    const connection = { client: new XenStoreClient(clientEnd), serverEnd };
-    const list = this.#connections.get(domid) ?? [];
-    list.push(connection);
-    this.#connections.set(domid, list);
+    const client = new XenStoreClient(clientEnd);
+    this.#keep(domid, client);
+    this.attach(domid, privileged, serverEnd);
+    return client;
+  }
+
+  attach(domid: number, privileged: boolean, transport: ByteDuplex): void {
+    const list = this.#keep(domid, transport);
     const attach = () => {
-      if (this.#connections.get(domid) === list) this.server.attach(serverEnd, { domid, privileged });
+      if (this.#connections.get(domid) === list) this.server.attach(transport, { domid, privileged });
     };
     void (this.#homes.get(domid) ?? Promise.resolve()).then(attach, attach);
-    return connection.client;
   }
 
   release(domid: number): void {
-    for (const { client, serverEnd } of this.#connections.get(domid) ?? []) {
-      client.close();
-      serverEnd.close();
-    }
+    for (const connection of this.#connections.get(domid) ?? []) connection.close();
     this.#connections.delete(domid);
     this.#homes.delete(domid);
     this.server.releaseDomain(domid);
@@ -62,6 +60,13 @@ export class InProcessStore implements StoreService {
     for (const domid of [...this.#connections.keys()]) this.release(domid);
     this.#toolstack.close();
     this.server.close();
+  }
+
+  #keep(domid: number, connection: Closable): Closable[] {
+    const list = this.#connections.get(domid) ?? [];
+    list.push(connection);
+    this.#connections.set(domid, list);
+    return list;
   }
 }
 

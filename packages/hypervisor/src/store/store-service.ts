@@ -1,9 +1,12 @@
 import type { XenStore } from '@netchannel2/xen';
+import type { ByteDuplex } from '@netchannel2/xenstore';
 
 /** The xenstore daemon as the machine needs it: who exists, and a connection for each. */
 export interface StoreService {
   /** A connection in the name of a domain; it lives until the domain is released. */
   connect(domid: number, privileged: boolean): XenStore;
+  /** Serves a domain over a transport that another thread holds the other end of. */
+  attach(domid: number, privileged: boolean, transport: ByteDuplex): void;
   /** A domain was created: its home directory exists from now on. */
   introduce(domid: number, name: string): void;
   /** A domain is being destroyed: its connection, watches and nodes' rights end. */

@@ -1,0 +1,23 @@
+import type { MessagePort } from 'node:worker_threads';
+import type { WasmMemory } from '../machine/webassembly';
+
+/**
+ * A domain that will run on another thread: post it there, with `transferList(handle)`, and give it to `joinMachine`.
+ * The domain exists already; until somebody joins, its events wait.
+ */
+export interface DomainHandle {
+  readonly memory: WasmMemory;
+  readonly domid: number;
+  readonly name: string;
+  readonly grantTableVersion: 1 | 2;
+  readonly transitiveGrants: boolean;
+  /** The domain's connection to xenstore. */
+  readonly store: MessagePort;
+  /** Tells the machine that the domain's thread let go of it. */
+  readonly control: MessagePort;
+}
+
+/** What has to go into the transfer list of `postMessage`. */
+export function transferList(handle: DomainHandle): MessagePort[] {
+  return [handle.store, handle.control];
+}
