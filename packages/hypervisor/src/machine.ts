@@ -8,6 +8,7 @@ import type { DomainLimits } from './domains/domain-table';
 import { bindGrantOperations, bootGuestGrants, readGrantCounters } from './grants/bind-grant-table';
 import { SimulatedDomain } from './guest/simulated-domain';
 import { Hypervisor } from './hypervisor';
+import { freeFrameCount } from './machine/frame-table';
 import { MachineMemory } from './machine/machine-memory';
 import { MachineThread } from './run/thread';
 import { InProcessStore } from './store/in-process-store';
@@ -200,6 +201,11 @@ export class Machine {
     const block = domains.block(id);
     if (block === 0) return undefined;
     return readAccounting(domains, block, readGrantCounters(this.hypervisor, id));
+  }
+
+  /** Frames of the machine that nobody owns. */
+  get freeFrames(): number {
+    return freeFrameCount(this.hypervisor.memory);
   }
 
   /** What domains still hold of each other. */

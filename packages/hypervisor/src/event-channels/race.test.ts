@@ -15,7 +15,10 @@ beforeAll(async () => {
 });
 afterAll(() => bundle.remove());
 
-async function startWorker(bench: EventBench, role: string): Promise<{ stop: number; result: () => Promise<number> }> {
+async function startWorker(
+  bench: EventBench,
+  role: string,
+): Promise<{ stop: number; result: () => Promise<number> }> {
   bench.hypervisor.goConcurrent();
   const stop = bench.hypervisor.allocator.allocateXenPages(1) >>> 2;
   const worker = new Worker(bundle.file, {
