@@ -1,0 +1,231 @@
+import { FramePool, LeasedFrame } from '@netchannel2/frames';
+import { Machine, type SimulatedDomain } from '@netchannel2/hypervisor';
+import { netbackDriver } from '@netchannel2/netback';
+import { FrameChecksum, FrameSegmentation } from '@netchannel2/xen';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { blankUdp, checksumHolds } from './ip-packets';
+import { ScriptedFrontend } from './scripted-frontend';
+import { offer, vifLinks, vifPair } from './vif-pair';
+
+let machine: Machine;
+let host: SimulatedDomain;
+let guest: SimulatedDomain;
+
+beforeEach(() => {
+  machine = Machine.boot({ memoryBytes: 64 << 20 });
+  host = machine.createDomain();
+  guest = machine.createDomain();
+});
+
+afterEach(() => machine.shutdown());
+
+const poolOf = (domain: SimulatedDomain): FramePool => {
+  const pool = FramePool.create(domain.memory, 32);
+  if (pool === undefined) throw new Error('no pages');
+  return pool;
+};
+
+const frameOf = (pool: FramePool, bytes: Uint8Array, properties: Partial<LeasedFrame> = {}): LeasedFrame => {
+  const frame = pool.frameFrom(bytes);
+  if (frame === undefined) throw new Error('no pages');
+  return Object.assign(frame, properties);
+};
+
+const bytesOf = (port: ReturnType<typeof vifPair>['front'] | ReturnType<typeof vifPair>['back']) => {
+  const frames: [Uint8Array, FrameChecksum][] = [];
+  port.frames$.subscribe((frame) => frames.push([frame.toBytes(), frame.checksum]));
+  return frames;
+};
+
+describe('scatter-gather', () => {
+  it('backend without: the frontend sends pieces of one page as one slot, and drops what is longer', async () => {
+    const pair = vifPair(guest, host, { back: { features: { scatterGather: false } } });
+    await pair.connect();
+    const received = bytesOf(pair.back);
+    const pool = poolOf(guest);
+    const bytes = new Uint8Array(3000).fill(7);
+    const whole = frameOf(pool, bytes);
+    const pieces = new LeasedFrame();
+    whole.fragmentPage(0).acquire();
+    pieces.addFragment(whole.fragmentPage(0), 0, 1000);
+    whole.fragmentPage(0).acquire();
+    pieces.addFragment(whole.fragmentPage(0), 1000, 2000);
+    expect(pair.front.send(pieces)).toBe(true);
+    expect(pair.front.send(new Uint8Array(4097))).toBe(true);
+    await machine.idle();
+    expect(received).toEqual([[bytes, FrameChecksum.unknown]]);
+    expect(pair.front.counters.dropped.scatterGatherMissing).toBe(1);
+    whole.release();
+    pieces.release();
+    expect(pool.outstanding).toBe(0);
+    await pair.disconnect();
+  });
+
+  it('frontend without: the backend drops what needs two slots', async () => {
+    const pair = vifPair(guest, host, { front: { features: { scatterGather: false } } });
+    await pair.connect();
+    const received = bytesOf(pair.front);
+    expect(pair.back.send(new Uint8Array(4096).fill(1))).toBe(true);
+    expect(pair.back.send(new Uint8Array(4097))).toBe(true);
+    await machine.idle();
+    expect(received.map(([bytes]) => bytes.length)).toEqual([4096]);
+    expect(pair.back.counters.dropped.scatterGatherMissing).toBe(1);
+    await pair.disconnect();
+  });
+});
+
+describe('segmentation', () => {
+  const gso = {
+    checksum: FrameChecksum.blank,
+    segmentation: FrameSegmentation.tcpv4,
+    segmentSize: 1448,
+  } as const;
+
+  it.each([
+    ['backend', { back: { features: { gsoTcpv4: false } } }],
+    ['frontend', { front: { features: { gsoTcpv4: false } } }],
+  ] as const)('%s without: dropped by the other end, counted', async (which, options) => {
+    const pair = vifPair(guest, host, options);
+    await pair.connect();
+    const sender = which === 'backend' ? pair.front : pair.back;
+    const pool = poolOf(which === 'backend' ? guest : host);
+    const frame = frameOf(pool, new Uint8Array(6000), gso);
+    expect(sender.send(frame)).toBe(true);
+    frame.release();
+    expect(sender.counters.dropped.segmentationMissing).toBe(1);
+    await pair.disconnect();
+  });
+
+  it('vector 24: 10000 bytes with GSO take four RX slots', async () => {
+    const links = vifLinks(guest, host);
+    const back = netbackDriver().create(links.back);
+    await offer(links.back, back);
+    const frontend = new ScriptedFrontend(guest, host, 4);
+    for (const [node, value] of Object.entries(frontend.nodes())) links.front.own.set(node, value);
+    await back.connect();
+    frontend.post(...frontend.refs);
+    await machine.idle();
+    const pool = poolOf(host);
+    const frame = frameOf(pool, new Uint8Array(10000), gso);
+    expect(back.send(frame)).toBe(true);
+    frame.release();
+    await machine.idle();
+    const responses = frontend.rxResponses();
+    expect([responses[0], responses[2], responses[3]]).toEqual([
+      [0, 0, 0x0f, 4096],
+      [2, 0, 4, 4096],
+      [3, 0, 0, 1808],
+    ]);
+    expect([...frontend.rx.slot(1)]).toEqual([1, 0, 0xa8, 0x05, 1, 0, 0, 0]);
+    await back.disconnect();
+  });
+});
+
+describe('checksums', () => {
+  const { blank, validated } = FrameChecksum;
+
+  it.each([
+    ['IPv4, nothing asked', 4, {}, blank],
+    ['IPv4, feature-no-csum-offload', 4, { noChecksumOffload: true }, validated],
+    ['IPv6, offload asked', 6, {}, blank],
+    ['IPv6, offload not asked', 6, { ipv6ChecksumOffload: false }, validated],
+    ['IPv4, IPv6 offload not asked', 4, { ipv6ChecksumOffload: false }, blank],
+  ] as const)('to the guest: %s', async (_, version, features, checksum) => {
+    const pair = vifPair(guest, host, { front: { features } });
+    await pair.connect();
+    const received = bytesOf(pair.front);
+    const pool = poolOf(host);
+    for (const length of [33, 1400, 6001]) {
+      const frame = frameOf(pool, blankUdp(version, length), { checksum: blank });
+      expect(pair.back.send(frame)).toBe(true);
+      frame.release();
+    }
+    await machine.idle();
+    expect(received.map(([, found]) => found)).toEqual([checksum, checksum, checksum]);
+    expect(received.map(([bytes]) => checksumHolds(bytes))).toEqual(
+      received.map(() => checksum === validated),
+    );
+    expect(pool.outstanding).toBe(0);
+    await pair.disconnect();
+  });
+
+  it.each([
+    ['IPv4 always blank', 4, false, blank],
+    ['IPv6 blank when offered', 6, true, blank],
+    ['IPv6 completed when not offered', 6, false, validated],
+  ] as const)('from the guest: %s', async (_, version, ipv6ChecksumOffload, checksum) => {
+    const pair = vifPair(guest, host, { back: { features: { ipv6ChecksumOffload } } });
+    await pair.connect();
+    const received = bytesOf(pair.back);
+    const pool = poolOf(guest);
+    for (const length of [33, 1400, 6001]) {
+      const frame = frameOf(pool, blankUdp(version, length), { checksum: blank });
+      expect(pair.front.send(frame)).toBe(true);
+      frame.release();
+    }
+    await machine.idle();
+    expect(received.map(([, found]) => found)).toEqual([checksum, checksum, checksum]);
+    expect(received.map(([bytes]) => checksumHolds(bytes))).toEqual(
+      received.map(() => checksum === validated),
+    );
+    await pair.disconnect();
+    expect(pool.outstanding).toBe(0);
+  });
+});
+
+describe('event channels', () => {
+  it.each([
+    [true, true],
+    [true, false],
+    [false, true],
+  ])('frontend wants a pair: %s, backend offers it: %s', async (splitEventChannels, offered) => {
+    const pair = vifPair(guest, host, {
+      front: { splitEventChannels },
+      back: { features: { splitEventChannels: offered } },
+    });
+    await pair.connect();
+    expect(pair.links.front.own.has('event-channel-tx')).toBe(splitEventChannels && offered);
+    expect(pair.links.front.own.has('event-channel')).toBe(!(splitEventChannels && offered));
+    const [toHost, toGuest] = [bytesOf(pair.back), bytesOf(pair.front)];
+    for (let index = 0; index < 600; index += 1) {
+      while (!pair.front.send(new Uint8Array(60))) await machine.idle();
+      while (!pair.back.send(new Uint8Array(60))) await machine.idle();
+    }
+    await machine.idle();
+    expect([toHost.length, toGuest.length]).toEqual([600, 600]);
+    await pair.disconnect();
+  });
+});
+
+describe('multicast', () => {
+  it('with request-multicast-control only addresses on the list reach the guest', async () => {
+    const links = vifLinks(guest, host);
+    const back = netbackDriver().create(links.back);
+    await offer(links.back, back);
+    const frontend = new ScriptedFrontend(guest, host, 4);
+    const nodes = { ...frontend.nodes(), 'request-multicast-control': '1' };
+    for (const [node, value] of Object.entries(nodes)) links.front.own.set(node, value);
+    await back.connect();
+    frontend.post(...frontend.refs);
+    frontend.put({ size: 0, flags: 8 }, { type: 2, body: [1, 0, 0x5e, 0, 0, 0xfb] });
+    frontend.publish();
+    await machine.idle();
+    const to = (...mac: number[]) => {
+      const bytes = new Uint8Array(60);
+      bytes.set(mac);
+      return bytes;
+    };
+    for (const frame of [
+      to(1, 0, 0x5e, 0, 0, 0xfb),
+      to(1, 0, 0x5e, 0, 0, 1),
+      to(255, 255, 255, 255, 255, 255),
+      to(0, 0x16, 0x3e, 0, 0, 1),
+    ]) {
+      expect(back.send(frame)).toBe(true);
+    }
+    await machine.idle();
+    expect(frontend.rxResponses().length).toBe(3);
+    expect(back.counters.dropped.multicastFiltered).toBe(1);
+    await back.disconnect();
+  });
+});
