@@ -1,3 +1,4 @@
+import { FramePool, LeasedFrame } from '@netchannel2/frames';
 import { Machine, type SimulatedDomain } from '@netchannel2/hypervisor';
 import { type Netfront, netfrontDriver } from '@netchannel2/netfront';
 import { grantRef } from '@netchannel2/xen';
@@ -159,6 +160,42 @@ describe('RX responses', () => {
     mapping.unmap();
     backend.close();
     await expect.poll(() => guest.memory.freePages, { timeout: 10_000 }).toBe(start.pages);
+  });
+});
+
+describe('a backend that is not trusted', () => {
+  beforeEach(async () => {
+    backend.close();
+    await front.disconnect();
+    links.front.own.set('trusted', '0');
+    await prepare(links.front, front);
+    backend = new ScriptedBackend(host, guest, links.front.own);
+  });
+
+  it('sees zeros around what is sent, and empty buffers', async () => {
+    const pool = FramePool.create(guest.memory, 1);
+    const frame = pool?.frameFrom(new Uint8Array(4096).fill(0xee));
+    if (pool === undefined || frame === undefined) throw new Error('no pages');
+    const header = new LeasedFrame();
+    frame.fragmentPage(0).acquire();
+    header.addFragment(frame.fragmentPage(0), 100, 60);
+    expect(front.send(header)).toBe(true);
+    await machine.idle();
+    const seen = (ref: number) => {
+      const mapping = host.foreign.map(guest.id, [grantRef(ref)], 'readonly');
+      if (typeof mapping === 'number') throw new Error(`map: ${mapping}`);
+      const { bytes, base } = mapping.area;
+      const copy = bytes.slice(base, base + 4096);
+      mapping.unmap();
+      return copy;
+    };
+    const expected = new Uint8Array(4096);
+    expected.fill(0xee, 0, 60);
+    expect(seen(backend.tx.unsigned32(0, 0))).toEqual(expected);
+    expect(seen(backend.rx.unsigned32(0, 4))).toEqual(new Uint8Array(4096));
+    header.release();
+    frame.release();
+    pool.close();
   });
 });
 

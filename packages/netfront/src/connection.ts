@@ -42,6 +42,7 @@ export class Connection {
     private readonly link: DeviceLink,
     private readonly settings: NetfrontSettings,
     private readonly backend: BackendFeatures,
+    trusted: boolean,
     owner: ConnectionOwner,
   ) {
     try {
@@ -70,6 +71,7 @@ export class Connection {
         peer,
         TX_RING.slotCount,
         settings.transmitPages,
+        trusted,
       );
       this.transmit = new TransmitQueue(
         domain,
@@ -89,6 +91,7 @@ export class Connection {
         peer,
         RX_RING.slotCount,
         settings.receiveBuffers + settings.retainedPages,
+        trusted,
       );
       this.receive = new ReceiveQueue(
         domain,

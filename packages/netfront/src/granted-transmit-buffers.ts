@@ -1,12 +1,21 @@
 import { DeviceError } from '@netchannel2/device-registry';
 import { FramePool } from '@netchannel2/frames';
-import type { Domain, DomainId, GrantEntries, GrantRef, LeasedPage } from '@netchannel2/xen';
+import {
+  type Domain,
+  type DomainId,
+  type GrantEntries,
+  type GrantRef,
+  type LeasedPage,
+  PAGE_SIZE,
+} from '@netchannel2/xen';
 import { takeGrantRefs } from './grant-refs';
 import type { TransmitBuffers } from './transmit-buffers';
 
-/** Pages are granted read-only where they lie, one reference for each request id, for as long as the request is pending. */
+/**
+ * Pages are granted read-only where they lie, one reference for each request id, for as long as the request is pending.
+ * A backend that is not trusted sees only pages of the pool, zeroed before they are filled: a grant shows a whole page.
+ */
 export class GrantedTransmitBuffers implements TransmitBuffers {
-  readonly lendsAnyPage = true;
   private readonly pages: (LeasedPage | undefined)[];
 
   private constructor(
@@ -14,6 +23,7 @@ export class GrantedTransmitBuffers implements TransmitBuffers {
     private readonly peer: DomainId,
     private readonly refs: (GrantRef | undefined)[],
     private readonly pool: FramePool,
+    private readonly trusted: boolean,
   ) {
     this.pages = refs.map(() => undefined);
   }
@@ -25,6 +35,7 @@ export class GrantedTransmitBuffers implements TransmitBuffers {
     peer: DomainId,
     idCount: number,
     copyPages: number,
+    trusted: boolean,
   ): GrantedTransmitBuffers {
     const refs = takeGrantRefs(entries, idCount);
     const pool = FramePool.create(domain.memory, copyPages);
@@ -32,7 +43,11 @@ export class GrantedTransmitBuffers implements TransmitBuffers {
       for (const ref of refs) entries.free(ref);
       throw new DeviceError('ENOMEM', `no ${copyPages} adjacent pages for frames to be sent`);
     }
-    return new GrantedTransmitBuffers(entries, peer, refs, pool);
+    return new GrantedTransmitBuffers(entries, peer, refs, pool, trusted);
+  }
+
+  get lendsAnyPage(): boolean {
+    return this.trusted;
   }
 
   get available(): number {
@@ -40,7 +55,9 @@ export class GrantedTransmitBuffers implements TransmitBuffers {
   }
 
   takePage(): LeasedPage | undefined {
-    return this.pool.take();
+    const page = this.pool.take();
+    if (page !== undefined && !this.trusted) page.bytes.fill(0, page.base, page.base + PAGE_SIZE);
+    return page;
   }
 
   lend(id: number, page: LeasedPage): GrantRef {

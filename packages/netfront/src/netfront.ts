@@ -54,7 +54,8 @@ export class Netfront implements FrontendDevice, FramePort {
     }
     this.address = await this.link.readOwn('mac');
     if (this.address === undefined) throw new DeviceError('ENOENT', `${this.link.ownPath}/mac is missing`);
-    const connection = new Connection(this.link, this.settings, features, {
+    const trusted = (await this.link.readOwn('trusted')) !== '0';
+    const connection = new Connection(this.link, this.settings, features, trusted, {
       counters: this.counters,
       frames$: this.frames$,
       writable$: this.writable$,

@@ -7,12 +7,13 @@ import {
   type GrantRef,
   type LeasedPage,
   NO_GRANT_REF,
+  PAGE_SIZE,
 } from '@netchannel2/xen';
 import { takeGrantRefs } from './grant-refs';
 
 /**
  * The buffers posted on an RX ring, identified by slot as the protocol does: a page of the pool each, granted writable
- * while it is posted.
+ * while it is posted. For a backend that is not trusted pages are zeroed first: they may hold frames of others.
  */
 export class ReceiveBuffers {
   private readonly pages: (LeasedPage | undefined)[];
@@ -22,6 +23,7 @@ export class ReceiveBuffers {
     private readonly peer: DomainId,
     private readonly refs: (GrantRef | undefined)[],
     private readonly pool: FramePool,
+    private readonly trusted: boolean,
   ) {
     this.pages = refs.map(() => undefined);
   }
@@ -33,6 +35,7 @@ export class ReceiveBuffers {
     peer: DomainId,
     slotCount: number,
     pageCount: number,
+    trusted: boolean,
   ): ReceiveBuffers {
     const refs = takeGrantRefs(entries, slotCount);
     const pool = FramePool.create(domain.memory, pageCount);
@@ -40,7 +43,7 @@ export class ReceiveBuffers {
       for (const ref of refs) entries.free(ref);
       throw new DeviceError('ENOMEM', `no ${pageCount} adjacent pages for received frames`);
     }
-    return new ReceiveBuffers(entries, peer, refs, pool);
+    return new ReceiveBuffers(entries, peer, refs, pool, trusted);
   }
 
   /** Posts a page in `slot`; {@link NO_GRANT_REF} when all pages are posted or retained. */
@@ -51,6 +54,7 @@ export class ReceiveBuffers {
       page?.release();
       return NO_GRANT_REF;
     }
+    if (!this.trusted) page.bytes.fill(0, page.base, page.base + PAGE_SIZE);
     this.entries.publishFullPage(ref, this.peer, page.frame, false);
     this.pages[slot] = page;
     return ref;
