@@ -39,7 +39,7 @@ export class FinishQueue {
   drain(): void {
     if (this.pending === 0) return;
     let sent = 0;
-    while (sent < this.pending && this.write(this.ids[sent] ?? 0, this.flags[sent] ?? 0)) sent += 1;
+    while (sent < this.pending && this.write(this.ids[sent] as number, this.flags[sent] as number)) sent += 1;
     this.ids.copyWithin(0, sent, this.pending);
     this.flags.copyWithin(0, sent, this.pending);
     this.pending -= sent;

@@ -188,9 +188,10 @@ export class Vif2Link {
   }
 
   private takeFinish(): string | undefined {
-    const message = this.message;
-    this.consumer.copyTo(message, 2);
-    const outcome = this.grants?.finish(finishPacketId(message, 0)) ?? FinishOutcome.unknown;
+    const { grants, consumer } = this;
+    // One fetch, into a local: this is the private copy.
+    const id = finishPacketId(consumer.words, consumer.messageWord);
+    const outcome = grants === undefined ? FinishOutcome.unknown : grants.finish(id);
     if (outcome === FinishOutcome.done) return undefined;
     return outcome === FinishOutcome.unknown
       ? 'FINISH of a packet that is not unfinished'
@@ -198,7 +199,7 @@ export class Vif2Link {
   }
 
   private takeControl(type: number): string | undefined {
-    const smallest = this.allowed[type] ?? 0;
+    const smallest = this.allowed[type] as number;
     if (smallest === 0) return `message type ${type} is not allowed here`;
     if (messageSize(this.consumer.header) < smallest) return `message type ${type} is too short`;
     const message = this.message;

@@ -17,7 +17,7 @@ export class PacketIds {
   take(): number {
     if (this.depth === 0) return -1;
     this.depth -= 1;
-    return this.stack[this.depth] ?? -1;
+    return this.stack[this.depth] as number;
   }
 
   put(id: number): void {

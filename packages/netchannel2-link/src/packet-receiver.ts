@@ -1,3 +1,4 @@
+import type { HotStream } from '@netchannel2/frames';
 import {
   FINISH_NOT_OBTAINED,
   PacketDrop,
@@ -7,6 +8,7 @@ import {
   packetFault,
   type UringConsumer,
 } from '@netchannel2/netchannel2';
+import type { Frame } from '@netchannel2/xen';
 import type { FinishQueue } from './finish-queue';
 import { IdSet } from './id-set';
 import type { LinkSettings } from './link-settings';
@@ -23,6 +25,8 @@ export class PacketReceiver {
   private readonly batch: ReceiveBatch;
   private readonly batchIds = new IdSet(512);
   private readonly maxFragments: number;
+  private readonly frames: HotStream<Frame>;
+  private readonly onlySource: Uint8Array | undefined;
   /** Packets of the batch that a FINISH is owed for. */
   private owed = 0;
   private badRanges = 0;
@@ -45,6 +49,8 @@ export class PacketReceiver {
   ) {
     this.batch = new ReceiveBatch(settings);
     this.maxFragments = settings.offer.maxFragments;
+    this.frames = settings.frames;
+    this.onlySource = settings.onlySource;
   }
 
   /** Takes the message the consumer stands on. @returns what ends the connection, or `undefined`. */
@@ -119,24 +125,26 @@ export class PacketReceiver {
   end(): void {
     this.ended = true;
     if (this.completing) return;
+    this.batch.forgetCopies();
     for (let index = 0; index < this.batch.length; index += 1) this.batch.releasePages(index);
     this.batch.clear();
   }
 
   private deliver(index: number): void {
-    const { batch, settings } = this;
-    if (settings.onlySource !== undefined && !batch.comesFrom(index, settings.onlySource)) {
-      settings.counters.dropped.sourceMac += 1;
+    const { batch, frames } = this;
+    if (this.onlySource !== undefined && !batch.comesFrom(index, this.onlySource)) {
+      this.settings.counters.dropped.sourceMac += 1;
       return;
     }
     this.delivered += 1;
     this.deliveredBytes += batch.frameLength(index);
-    if (!settings.frames.observed) {
-      settings.counters.dropped.noSubscriber += 1;
+    if (!frames.observed) {
+      this.settings.counters.dropped.noSubscriber += 1;
       return;
     }
-    settings.frames.emit(batch.load(index));
-    batch.cursor.end();
+    const cursor = batch.load(index);
+    frames.emit(cursor);
+    cursor.end();
   }
 
   /** Once a batch: the counters are numbers of any size, which cost more than small ones. */

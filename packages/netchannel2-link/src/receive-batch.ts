@@ -11,11 +11,11 @@ import {
   type MemoryArea,
   PAGE_SIZE,
 } from '@netchannel2/xen';
+import { domainCopies } from './domain-copies';
 import { type LinkSettings, PASS_BUDGET } from './link-settings';
 
 /** Most copies one packet needs: 18 fragments, each across one of our own page borders. */
 const MOST_COPIES_PER_PACKET = 36;
-const BATCH_CAPACITY = 256;
 const PAGES_PER_PACKET = 17;
 const COPY_ATTEMPTS = 3;
 
@@ -56,7 +56,7 @@ export class ReceiveBatch {
   private readonly pages: (PooledPage | undefined)[];
 
   constructor(settings: LinkSettings) {
-    this.copies = settings.domain.foreign.createCopyBatch(BATCH_CAPACITY);
+    this.copies = domainCopies(settings.domain);
     this.pool = settings.pool;
     this.memory = settings.pool.memory;
     this.peer = settings.peer;
@@ -70,7 +70,7 @@ export class ReceiveBatch {
   }
 
   id(index: number): number {
-    return this.ids[index] ?? 0;
+    return this.ids[index] as number;
   }
 
   /** A FINISH is owed for the packet. */
@@ -79,11 +79,11 @@ export class ReceiveBatch {
   }
 
   state(index: number): number {
-    return this.states[index] ?? BatchEntry.refused;
+    return this.states[index] as number;
   }
 
   frameLength(index: number): number {
-    return this.lengths[index] ?? 0;
+    return this.lengths[index] as number;
   }
 
   /** Packet `id` was dropped; only its FINISH keeps its place. */
@@ -134,29 +134,20 @@ export class ReceiveBatch {
   /** Carries all copies out and marks the packets whose bytes could not be had. */
   obtain(): void {
     const copies = this.copies;
-    const count = copies.length;
-    if (count === 0) return;
+    if (copies.length === 0) return;
     copies.submit();
-    let failed = this.firstFailure(0, count);
-    if (failed < 0) return;
-    for (let attempt = 0; attempt < COPY_ATTEMPTS && this.anyAgain(failed, count); attempt += 1)
-      copies.submit();
-    failed = this.firstFailure(0, count);
-    if (failed < 0) return;
-    let element = 0;
-    for (let index = 0; index < this.length; index += 1) {
-      const end = this.copiesEnd[index] ?? 0;
-      for (; element < end; element += 1) {
-        if (copies.status(element) !== GrantStatus.okay) this.states[index] = BatchEntry.failed;
-      }
+    if (this.anyFailed()) {
+      for (let attempt = 0; attempt < COPY_ATTEMPTS && this.anyAgain(); attempt += 1) copies.submit();
+      this.markFailed();
     }
+    copies.clear();
   }
 
   /** Fills the cursor with packet `index`, to be emitted and ended. */
   load(index: number): FrameCursor {
     const cursor = this.cursor;
     const firstPage = index * PAGES_PER_PACKET;
-    let left = this.lengths[index] ?? 0;
+    let left = this.lengths[index] as number;
     for (let page = firstPage; left > 0; page += 1) {
       const lent = this.pages[page];
       if (lent !== undefined) cursor.addFragment(lent, 0, left < PAGE_SIZE ? left : PAGE_SIZE);
@@ -168,7 +159,7 @@ export class ReceiveBatch {
 
   /** Gives up this end's leases on the pages of packet `index`. */
   releasePages(index: number): void {
-    let left = this.lengths[index] ?? 0;
+    let left = this.lengths[index] as number;
     for (let page = index * PAGES_PER_PACKET; left > 0; page += 1) {
       this.pages[page]?.release();
       left -= PAGE_SIZE;
@@ -185,9 +176,13 @@ export class ReceiveBatch {
     return true;
   }
 
+  /** The copies of the packets in the batch are not wanted any more. */
+  forgetCopies(): void {
+    if (this.length > 0) this.copies.clear();
+  }
+
   clear(): void {
     this.length = 0;
-    this.copies.clear();
   }
 
   /** All pages but the first. `false`: too few; none is held, the first one included. */
@@ -221,30 +216,42 @@ export class ReceiveBatch {
   }
 
   private loadProperties(cursor: FrameCursor, index: number): void {
-    const flags = this.properties[index] ?? 0;
+    const flags = this.properties[index] as number;
     if ((flags & PacketFlag.csumBlank) !== 0) {
       cursor.checksum = FrameChecksum.blank;
-      cursor.checksumStart = this.csumStarts[index] ?? 0;
-      cursor.checksumOffset = this.csumOffsets[index] ?? 0;
+      cursor.checksumStart = this.csumStarts[index] as number;
+      cursor.checksumOffset = this.csumOffsets[index] as number;
     } else if ((flags & PacketFlag.dataValidated) !== 0) cursor.checksum = FrameChecksum.validated;
-    const segmentSize = this.segmentSizes[index] ?? 0;
+    const segmentSize = this.segmentSizes[index] as number;
     if (segmentSize > 0) {
       cursor.segmentation = FrameSegmentation.tcpv4;
       cursor.segmentSize = segmentSize;
     }
   }
 
-  private firstFailure(from: number, count: number): number {
-    for (let element = from; element < count; element += 1) {
-      if (this.copies.status(element) !== GrantStatus.okay) return element;
+  private anyFailed(): boolean {
+    const copies = this.copies;
+    const count = copies.length;
+    for (let element = 0; element < count; element += 1) {
+      if (copies.status(element) !== GrantStatus.okay) return true;
     }
-    return -1;
+    return false;
   }
 
-  private anyAgain(from: number, count: number): boolean {
-    for (let element = from; element < count; element += 1) {
+  private anyAgain(): boolean {
+    for (let element = 0; element < this.copies.length; element += 1) {
       if (this.copies.status(element) === GrantStatus.again) return true;
     }
     return false;
+  }
+
+  private markFailed(): void {
+    let element = 0;
+    for (let index = 0; index < this.length; index += 1) {
+      const end = this.copiesEnd[index] as number;
+      for (; element < end; element += 1) {
+        if (this.copies.status(element) !== GrantStatus.okay) this.states[index] = BatchEntry.failed;
+      }
+    }
   }
 }

@@ -64,7 +64,7 @@ export class SharedPageGrants implements PacketGrants {
     this.copyIn(frame, skip, first);
     let left = frame.byteLength - skip;
     for (let fragment = 0; fragment < count; fragment += 1) {
-      const ref = this.refs[this.used[first + fragment] ?? 0] ?? 0;
+      const ref = this.refs[this.used[first + fragment] ?? 0] as number;
       writePacketFragment(words, at, fragment, Math.min(left, PAGE_SIZE), 0, ref);
       left -= PAGE_SIZE;
     }
@@ -75,8 +75,8 @@ export class SharedPageGrants implements PacketGrants {
   finish(id: number): FinishOutcome {
     if (id >>> 0 >= this.ids.capacity || this.counts[id] === 0) return FinishOutcome.unknown;
     const first = id * STRIDE;
-    const end = first + (this.counts[id] ?? 0);
-    for (let slot = first; slot < end; slot += 1) this.idle.push(this.used[slot] ?? 0);
+    const end = first + (this.counts[id] as number);
+    for (let slot = first; slot < end; slot += 1) this.idle.push(this.used[slot] as number);
     this.counts[id] = 0;
     this.ids.put(id);
     return FinishOutcome.done;
@@ -105,7 +105,7 @@ export class SharedPageGrants implements PacketGrants {
       let rest = length - left;
       left = 0;
       while (rest > 0) {
-        const target = this.pages[this.used[first + (done >> 12)] ?? 0];
+        const target = this.pages[this.used[first + (done >> 12)] as number];
         if (target === undefined) return;
         const piece = Math.min(rest, PAGE_SIZE - (done & (PAGE_SIZE - 1)));
         memory.copy(target, done & (PAGE_SIZE - 1), source, from, piece);

@@ -48,6 +48,7 @@ export class SubPageGrants implements PacketGrants {
 
   fragmentsOf(frame: Frame, skip: number): number {
     const count = frame.fragmentCount;
+    if (count === 1) return 1;
     let first = 0;
     for (let left = skip; first < count; first += 1) {
       const length = frame.fragmentLength(first);
@@ -71,7 +72,7 @@ export class SubPageGrants implements PacketGrants {
         continue;
       }
       const slot = first + written;
-      let ref = this.refs[slot] ?? NO_GRANT_REF;
+      let ref = this.refs[slot] as number;
       if (ref === NO_GRANT_REF) {
         ref = this.entries.allocate();
         if (ref === NO_GRANT_REF) {
@@ -102,8 +103,8 @@ export class SubPageGrants implements PacketGrants {
 
   end(): void {
     for (let id = 0; id < this.ids.capacity; id += 1) {
-      if ((this.counts[id] ?? 0) > 0) this.release(id);
-      const kept = this.refs[id * STRIDE] ?? NO_GRANT_REF;
+      if ((this.counts[id] as number) > 0) this.release(id);
+      const kept = this.refs[id * STRIDE] as number;
       if (kept !== NO_GRANT_REF) this.entries.free(grantRef(kept));
       this.refs[id * STRIDE] = NO_GRANT_REF;
     }
@@ -111,9 +112,9 @@ export class SubPageGrants implements PacketGrants {
 
   private release(id: number): void {
     const first = id * STRIDE;
-    const end = first + (this.counts[id] ?? 0);
+    const end = first + (this.counts[id] as number);
     for (let slot = first; slot < end; slot += 1) {
-      const ref = (this.refs[slot] ?? NO_GRANT_REF) as GrantRef;
+      const ref = this.refs[slot] as number as GrantRef;
       const page = this.pages[slot];
       this.pages[slot] = undefined;
       if (!this.entries.revoke(ref)) {

@@ -22,7 +22,7 @@ export function writeSetMaxPackets(words: Int32Array, at: number, maxPackets: nu
 
 /** The advertised credit, unsigned, not yet clamped. */
 export function setMaxPacketsValue(words: Int32Array, at: number): number {
-  return (words[at + 1] ?? 0) >>> 0;
+  return (words[at + 1] as number) >>> 0;
 }
 
 /** @param id as it came in the PACKET, any 32 bits. */
@@ -33,11 +33,11 @@ export function writeFinishPacket(words: Int32Array, at: number, id: number, fla
 
 /** The id as a signed 32-bit number. */
 export function finishPacketId(words: Int32Array, at: number): number {
-  return words[at + 1] ?? 0;
+  return words[at + 1] as number;
 }
 
 export function finishPacketNotObtained(words: Int32Array, at: number): boolean {
-  return (messageFlags(words[at] ?? 0) & FINISH_NOT_OBTAINED) !== 0;
+  return (messageFlags(words[at] as number) & FINISH_NOT_OBTAINED) !== 0;
 }
 
 /**

@@ -18,12 +18,12 @@ export function writeSetOffload(words: Int32Array, at: number, checksum: boolean
 
 /** The peer takes packets whose checksum is blank. */
 export function setOffloadChecksum(words: Int32Array, at: number): boolean {
-  return ((words[at + 1] ?? 0) & 0xff) !== 0;
+  return ((words[at + 1] as number) & 0xff) !== 0;
 }
 
 /** The peer takes TCP/IPv4 packets that still want segmentation. */
 export function setOffloadTcpv4(words: Int32Array, at: number): boolean {
-  return (((words[at + 1] ?? 0) >>> 8) & 0xff) !== 0;
+  return (((words[at + 1] as number) >>> 8) & 0xff) !== 0;
 }
 
 export function writeSetMaxFragments(words: Int32Array, at: number, maxFragments: number): void {
@@ -32,7 +32,7 @@ export function writeSetMaxFragments(words: Int32Array, at: number, maxFragments
 }
 
 export function setMaxFragmentsValue(words: Int32Array, at: number): number {
-  return (words[at + 1] ?? 0) >>> 0;
+  return (words[at + 1] as number) >>> 0;
 }
 
 /** The fragment limit a sender obeys: what the peer allows, our own cap, and what a message of R/4 bytes can hold. */

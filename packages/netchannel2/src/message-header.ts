@@ -66,5 +66,5 @@ SMALLEST[MessageType.pad] = 8;
 
 /** Smallest size a message of `type` may have, 0 where the type is unassigned. Larger ones are legal, the surplus ignored. */
 export function smallestMessage(type: number): number {
-  return SMALLEST[type] ?? 0;
+  return SMALLEST[type] as number;
 }

@@ -37,10 +37,10 @@ export class PacketHead {
 
   /** @param header the message's first word, fetched already. */
   read(header: number, words: Int32Array, at: number): void {
-    const kind = words[at + 2] ?? 0;
-    const prefix = words[at + 3] ?? 0;
-    const csum = words[at + 4] ?? 0;
-    this.id = words[at + 1] ?? 0;
+    const kind = words[at + 2] as number;
+    const prefix = words[at + 3] as number;
+    const csum = words[at + 4] as number;
+    this.id = words[at + 1] as number;
     this.size = messageSize(header);
     this.type = kind & 0xff;
     this.flags = (kind >>> 8) & 0xff;
@@ -60,9 +60,9 @@ export class PacketHead {
     const end = 2 * this.fragments;
     let length = this.length;
     for (let index = 0; index < end; index += 2) {
-      const range = words[at + 5 + index] ?? 0;
+      const range = words[at + 5 + index] as number;
       descriptors[index] = range;
-      descriptors[index + 1] = words[at + 6 + index] ?? 0;
+      descriptors[index + 1] = words[at + 6 + index] as number;
       const size = range & 0xffff;
       length += size;
       if (size === 0 || (range >>> 16) + size > PAGE_SIZE) this.badRange = true;
@@ -71,16 +71,16 @@ export class PacketHead {
   }
 
   fragmentSize(index: number): number {
-    return (this.descriptors[2 * index] ?? 0) & 0xffff;
+    return (this.descriptors[2 * index] as number) & 0xffff;
   }
 
   fragmentOffset(index: number): number {
-    return (this.descriptors[2 * index] ?? 0) >>> 16;
+    return (this.descriptors[2 * index] as number) >>> 16;
   }
 
   /** The grant reference, unsigned. */
   fragmentRef(index: number): number {
-    return (this.descriptors[2 * index + 1] ?? 0) >>> 0;
+    return (this.descriptors[2 * index + 1] as number) >>> 0;
   }
 
   /** Byte offset of the prefix from the start of the message. */

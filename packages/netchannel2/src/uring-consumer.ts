@@ -85,7 +85,7 @@ export class UringConsumer {
       if (available === 0) return RING_EMPTY;
       const offset = this.consumed & this.mask;
       const at = (this.base + offset) >> 2;
-      const header = this.words[at] ?? 0;
+      const header = this.words[at] as number;
       const size = messageSize(header);
       if (size < 8 || (size & 7) !== 0) return this.brokenMessage('message size not a multiple of 8');
       if (size > available) return this.brokenMessage('message beyond the producer index');
@@ -112,14 +112,14 @@ export class UringConsumer {
     const words = this.words;
     const from = this.messageWord;
     target[0] = this.header;
-    for (let index = 1; index < count; index++) target[index] = words[from + index] ?? 0;
+    for (let index = 1; index < count; index++) target[index] = words[from + index] as number;
   }
 
   /** Copies words `[first, end)` of the message to the same places of `target`. */
   copyRange(target: Int32Array, first: number, end: number): void {
     const words = this.words;
     const from = this.messageWord;
-    for (let index = first; index < end; index++) target[index] = words[from + index] ?? 0;
+    for (let index = first; index < end; index++) target[index] = words[from + index] as number;
   }
 
   /**
