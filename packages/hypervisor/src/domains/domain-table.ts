@@ -52,7 +52,7 @@ export class DomainTable {
   /** Word index of the domain's block; 0 when the id names no domain. Real ids only. */
   block(domid: number): number {
     if (domid < 0 || domid >= DOMID_FIRST_RESERVED) return 0;
-    return Atomics.load(this.words, this.#table + domid);
+    return this.words[this.#table + domid] as number;
   }
 
   /** Like {@link block}, with DOMID_SELF standing for the caller. */

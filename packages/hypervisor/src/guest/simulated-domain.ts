@@ -138,7 +138,8 @@ export class SimulatedDomain implements Domain, Runnable {
   /** One turn of the vCPU: upcalls, then deferred work, a few times over. */
   runTurn(): boolean {
     if (this.#ended || this.#running) return false;
-    const previous = this.#clock.enter(this.#counters);
+    // Charged until the next domain's turn, or until the run loop has nothing left: one look at the clock a turn.
+    this.#clock.enter(this.#counters);
     this.#running = true;
     try {
       for (let pass = 0; pass < PASSES_PER_TURN && this.#hasWork; pass++) {
@@ -150,7 +151,6 @@ export class SimulatedDomain implements Domain, Runnable {
       }
     } finally {
       this.#running = false;
-      this.#clock.leave(previous);
     }
     return this.#hasWork;
   }

@@ -24,6 +24,11 @@ export class CpuClock {
     return previous;
   }
 
+  /** Ends whatever is being charged: the thread turns to other things. */
+  park(): void {
+    if (this.#current !== NOBODY) this.leave(NOBODY);
+  }
+
   leave(previous: number): void {
     this.#charge();
     this.#current = previous;

@@ -31,10 +31,12 @@ export class RunLoop {
   /**
    * @param scheduler where pumps run; by default soon after the kick, yielding to timers now and then.
    * @param attend called every few turns and when the queue has run empty: events of other threads are looked for.
+   * @param pumped called at the end of each pump: no runnable has its turn any more.
    */
   constructor(
     private readonly scheduler: SchedulerLike | undefined,
     private readonly attend: () => void = () => {},
+    private readonly pumped: () => void = () => {},
   ) {}
 
   enqueue(runnable: Runnable): void {
@@ -92,6 +94,7 @@ export class RunLoop {
       }
     } finally {
       this.#pumping = false;
+      this.pumped();
     }
     if (this.#head < this.#queue.length) {
       this.#microtaskPumps = MICROTASK_PUMPS;

@@ -22,8 +22,12 @@ export class MachineThread implements VcpuKicker {
   /** @param scheduler as in the run loop; @param now a clock in milliseconds. */
   constructor(memory: MachineMemory, scheduler: SchedulerLike | undefined, now: () => number) {
     this.#words = memory.words;
-    this.loop = new RunLoop(scheduler, () => this.#attend());
     this.clock = new CpuClock(memory.doubles, now);
+    this.loop = new RunLoop(
+      scheduler,
+      () => this.#attend(),
+      () => this.clock.park(),
+    );
   }
 
   domain(domid: number): SimulatedDomain | undefined {
