@@ -4,7 +4,6 @@ import {
   BackRing,
   type FrontendFeatures,
   type QueueNodes,
-  type RateLimit,
   RING_BROKEN,
   RX_RING,
   TX_RING,
@@ -24,7 +23,6 @@ import { GuestReceive } from './guest-receive';
 import { GuestTransmit } from './guest-transmit';
 import { MulticastFilter } from './multicast-filter';
 import type { NetbackSettings } from './options';
-import { RateCredit } from './rate-credit';
 
 /** What a connection reports to, beyond one connection's life. */
 export interface ConnectionOwner {
@@ -43,7 +41,7 @@ export interface FrontendOffer {
 /** Mappings, ports and pages of one connection with a frontend: made by `connect`, let go by `disconnect`. */
 export class Connection {
   readonly receive: GuestReceive;
-  private readonly transmit: GuestTransmit;
+  readonly transmit: GuestTransmit;
   private readonly releases: (() => void)[] = [];
 
   /** @throws DeviceError when the frontend's nodes do not work out or a resource is short; nothing is held then. */
@@ -52,7 +50,6 @@ export class Connection {
     private readonly batches: CopyBatches,
     settings: NetbackSettings,
     offer: FrontendOffer,
-    rate: RateLimit | undefined,
     owner: ConnectionOwner,
   ) {
     try {
@@ -79,7 +76,6 @@ export class Connection {
         receivePool,
         this.copyBatch(),
         multicast,
-        rate === undefined ? undefined : new RateCredit(rate, domain.scheduler.now() * 1000),
         owner.counters,
         owner.frames$,
         broken,

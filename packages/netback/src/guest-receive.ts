@@ -54,6 +54,8 @@ const POLL_INTERVAL = 30;
 export class GuestReceive implements DeferredWork {
   deferred = false;
   private open = true;
+  /** Whether the guest wants only the multicast addresses it listed. */
+  filtersMulticast: boolean;
   /** Slots the frame refused last needs; 0 when none was. */
   private wanted = 0;
   private readonly slots = new SlotBatch(RX_RING.slotCount);
@@ -78,7 +80,9 @@ export class GuestReceive implements DeferredWork {
     private readonly counters: NetbackCounters,
     private readonly writable$: HotStream<void>,
     private readonly broken: (reason: string) => void,
-  ) {}
+  ) {
+    this.filtersMulticast = guest.multicastControl;
+  }
 
   send(frame: Frame | Uint8Array): boolean {
     if (!this.open) return this.refuse(1);
@@ -87,7 +91,7 @@ export class GuestReceive implements DeferredWork {
     if (length > PACKET_BYTES_MAX) return this.drop('tooLong');
     if (length > PAGE_SIZE && !this.guest.scatterGather) return this.drop('scatterGatherMissing');
     if (frame instanceof Uint8Array) return this.sendBytes(frame, length);
-    if (this.guest.multicastControl) {
+    if (this.filtersMulticast) {
       const destination = frame.uint16(0) * 0x1_0000_0000 + frame.uint32(2);
       if (!this.multicast.passes(destination)) return this.drop('multicastFiltered');
     }
@@ -163,7 +167,7 @@ export class GuestReceive implements DeferredWork {
 
   private sendBytes(bytes: Uint8Array, length: number): boolean {
     const needed = rxSlotsNeeded(length, 0);
-    if (this.guest.multicastControl && !this.multicast.passes(destinationOf(bytes))) {
+    if (this.filtersMulticast && !this.multicast.passes(destinationOf(bytes))) {
       return this.drop('multicastFiltered');
     }
     if (!this.hasRoom(needed, needed) || !this.takePages(needed)) return this.refuse(needed);

@@ -5,6 +5,7 @@ import {
   type BackRing,
   ExtraType,
   multicastMac,
+  type RateLimit,
   RING_BROKEN,
   TxFlag,
   TxSlotGroup,
@@ -30,7 +31,7 @@ import type { NetbackCounters } from './frame-drops';
 import type { MulticastFilter } from './multicast-filter';
 import { PACKET_PAGES_MAX } from './options';
 import { PacketBatch } from './packet-batch';
-import type { RateCredit } from './rate-credit';
+import { RateCredit } from './rate-credit';
 
 /** Most copies one packet needs: one per data slot, one more at each page border of the copy. */
 const PACKET_COPIES_MAX = 19 + PACKET_PAGES_MAX;
@@ -48,6 +49,7 @@ export class GuestTransmit implements DeferredWork {
   private readonly batch = new PacketBatch();
   private readonly cursor = new FrameCursor();
   private waiting: Subscription | undefined;
+  private credit: RateCredit | undefined;
 
   constructor(
     private readonly domain: Domain,
@@ -57,7 +59,6 @@ export class GuestTransmit implements DeferredWork {
     private readonly pool: FramePool,
     private readonly copies: GrantCopyBatch,
     private readonly multicast: MulticastFilter,
-    private readonly credit: RateCredit | undefined,
     private readonly counters: NetbackCounters,
     private readonly frames$: HotStream<Frame>,
     private readonly broken: (reason: string) => void,
@@ -65,6 +66,15 @@ export class GuestTransmit implements DeferredWork {
 
   onEvent(): void {
     if (!this.deferred && this.waiting === undefined) this.run();
+  }
+
+  /** Limits what the guest sends from now on, with a full window to begin with; `undefined` lifts the limit. */
+  limit(rate: RateLimit | undefined): void {
+    this.credit = rate === undefined ? undefined : new RateCredit(rate, this.domain.scheduler.now() * 1000);
+    if (this.waiting === undefined) return;
+    this.waiting.unsubscribe();
+    this.waiting = undefined;
+    if (!this.deferred) this.domain.defer(this);
   }
 
   /** One pass: at most one batch, then either the ring sleeps or another pass is asked for. */

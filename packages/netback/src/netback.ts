@@ -4,6 +4,7 @@ import {
   FRONTEND_NODES,
   NUM_QUEUES_NODE,
   parseRate,
+  parseSwitch,
   queueNodeNames,
   readFrontendFeatures,
   readQueueCount,
@@ -12,6 +13,7 @@ import {
 } from '@netchannel2/netif';
 import type { Frame, FramePort } from '@netchannel2/xen';
 import createDebug from 'debug';
+import { Subscription } from 'rxjs';
 import { Connection, type FrontendOffer } from './connection';
 import type { CopyBatches } from './copy-batches';
 import { type NetbackCounters, netbackCounters } from './frame-drops';
@@ -29,6 +31,9 @@ export class Netback implements BackendDevice, FramePort {
   readonly counters: NetbackCounters = netbackCounters();
   private connection: Connection | undefined;
   private address: string | undefined;
+  private watches = Subscription.EMPTY;
+  /** The rate node as last read. */
+  private rate: string | undefined;
 
   constructor(
     private readonly link: DeviceLink,
@@ -61,14 +66,17 @@ export class Netback implements BackendDevice, FramePort {
     this.release();
     const offer = await this.readOffer();
     this.address = await this.link.readOwn('mac');
-    const rate = parseRate(await this.link.readOwn('rate'));
-    const connection = new Connection(this.link, this.batches, this.settings, offer, rate, {
+    const rate = await this.link.readOwn('rate');
+    const connection = new Connection(this.link, this.batches, this.settings, offer, {
       counters: this.counters,
       frames$: this.frames$,
       writable$: this.writable$,
       broken: (reason) => this.broken(reason),
     });
     this.connection = connection;
+    this.watches = this.watchLimits(connection);
+    connection.transmit.limit(parseRate(rate));
+    this.rate = rate;
     debug('%s connected: %o', this.name, offer);
     connection.start();
     this.writable$.emit();
@@ -104,6 +112,35 @@ export class Netback implements BackendDevice, FramePort {
     return { features, queue };
   }
 
+  /** The nodes that are honoured while connected: the toolstack's rate, the guest's wish for a multicast filter. */
+  private watchLimits(connection: Connection): Subscription {
+    const { domain, ownPath, peerPath } = this.link;
+    const watches = new Subscription();
+    const follow = (path: string, read: () => Promise<void>) =>
+      watches.add(
+        domain.store.watch(path).subscribe({
+          next: () => void read().catch((error: unknown) => debug('%s: %s: %o', this.name, path, error)),
+          error: (error: unknown) => debug('%s: watch of %s ended: %o', this.name, path, error),
+        }),
+      );
+    follow(`${ownPath}/rate`, () => this.readRate(connection));
+    if (this.settings.features.dynamicMulticastControl) {
+      follow(`${peerPath}/${FRONTEND_NODES.multicastControl}`, async () => {
+        connection.receive.filtersMulticast = parseSwitch(
+          await this.link.readPeer(FRONTEND_NODES.multicastControl),
+        );
+      });
+    }
+    return watches;
+  }
+
+  private async readRate(connection: Connection): Promise<void> {
+    const text = await this.link.readOwn('rate');
+    if (connection !== this.connection || text === this.rate) return;
+    this.rate = text;
+    connection.transmit.limit(parseRate(text));
+  }
+
   /** The frontend broke the protocol: its rings are let go of at once, and the device is closed. */
   private broken(reason: string): void {
     debug('%s broken: %s', this.name, reason);
@@ -115,6 +152,8 @@ export class Netback implements BackendDevice, FramePort {
     const connection = this.connection;
     if (connection === undefined) return;
     this.connection = undefined;
+    this.rate = undefined;
+    this.watches.unsubscribe();
     connection.close();
     debug('%s released', this.name);
   }

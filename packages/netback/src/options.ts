@@ -45,7 +45,7 @@ export function netbackSettings(options: NetbackOptions): NetbackSettings {
       splitEventChannels: true,
       ...options.features,
       multicastControl,
-      dynamicMulticastControl: false,
+      dynamicMulticastControl: multicastControl,
       rxCopy: true,
       maxQueues: 1,
       controlRing: false,
