@@ -10,6 +10,8 @@ export interface ByteReceiver {
   receive(chunk: Uint8Array): void;
   /** After `send` answered `false`: sending may go on. */
   drained(): void;
+  /** The other end starts anew on the same stream; what it sent and asked for before is void. */
+  reset?(): void;
   /** The stream ended, for whatever reason but our own `close()`. Called at most once, and last. */
   closed(error?: Error): void;
 }

@@ -25,8 +25,13 @@ interface ClientWatch {
 }
 
 export interface XenStoreClientOptions extends ClientConnectionOptions {
-  /** Called once when the connection is lost, not when it is closed. Watches end with an `EIO` error unless reopened. */
+  /**
+   * Called when the connection is lost, not when it is closed; to answer with `reopen` or `giveUp`, now or later.
+   * Default: `giveUp`.
+   */
   readonly onLost?: (client: XenStoreClient) => void;
+  /** Called once, by `close`. */
+  readonly onClosed?: () => void;
 }
 
 export class XenStoreClient implements XenStore {
@@ -46,6 +51,11 @@ export class XenStoreClient implements XenStore {
   /** Whether requests can be sent. */
   get connected(): boolean {
     return !this.#connection.over;
+  }
+
+  /** Whether `close` was called. */
+  get closed(): boolean {
+    return this.#closed;
   }
 
   /** Watches subscribed to. */
@@ -155,6 +165,7 @@ export class XenStoreClient implements XenStore {
     this.#watches.clear();
     this.#connection.close();
     for (const { subscriber } of watches) subscriber.complete();
+    this.#options.onClosed?.();
   }
 
   /** Goes on over another transport after the connection was lost; watches are registered anew and fire once more. */
@@ -163,6 +174,13 @@ export class XenStoreClient implements XenStore {
       throw new Error('Only a client that lost its connection reopens.');
     this.#connection = this.#open(transport);
     for (const [token, watch] of this.#watches) this.#register(token, watch);
+  }
+
+  /** The connection will not come back: watches end with `EIO`. */
+  giveUp(): void {
+    const watches = [...this.#watches.values()];
+    this.#watches.clear();
+    for (const { path, subscriber } of watches) subscriber.error(new XenStoreError('EIO', 'WATCH', path));
   }
 
   #open(transport: ByteDuplex): ClientConnection {
@@ -197,12 +215,7 @@ export class XenStoreClient implements XenStore {
   #lost(): void {
     if (this.#closed) return;
     const { onLost } = this.#options;
-    if (onLost !== undefined) {
-      onLost(this);
-      return;
-    }
-    const watches = [...this.#watches.values()];
-    this.#watches.clear();
-    for (const { path, subscriber } of watches) subscriber.error(new XenStoreError('EIO', 'WATCH', path));
+    if (onLost === undefined) this.giveUp();
+    else onLost(this);
   }
 }

@@ -33,6 +33,8 @@ export interface ConnectionOwner {
   ready(connection: Connection): void;
   /** The connection has something to send. */
   dirty(connection: Connection): void;
+  /** The client starts anew: watches and transactions are to be dropped. */
+  restarted(connection: Connection): void;
   /** The connection is over: watches and transactions are to be dropped. */
   ended(connection: Connection): void;
   eventsDropped(count: number): void;
@@ -80,6 +82,7 @@ export class Connection implements Watcher, Identity, PathRules {
     this.#duplex.open({
       receive: (chunk) => this.#receive(chunk),
       drained: () => this.#drained(),
+      reset: () => this.reset(),
       closed: () => this.end(),
     });
   }
@@ -192,11 +195,12 @@ export class Connection implements Watcher, Identity, PathRules {
     this.owner.ended(this);
   }
 
-  /** Forgets what is half received and not yet sent, as after a reconnection through the ring page. */
-  clearQueues(): void {
+  /** The client starts anew: forgets its watches, its transactions, what is half received and not yet sent. */
+  reset(): void {
     this.#reader.clear();
     this.#output.clear();
     this.#blocked = false;
+    this.owner.restarted(this);
   }
 
   /** Too much left unread by the client to serve more of its requests. */

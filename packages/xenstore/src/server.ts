@@ -14,6 +14,7 @@ import { operationFor } from './operations/table';
 import { ownedBy, type PermissionList, withoutDomain } from './permissions';
 import { type Quotas, QuotaTable } from './quotas';
 import { Refusal, refuse } from './refusal';
+import { checkSnapshot, restoreSnapshot, type StoreSnapshot, takeSnapshot } from './snapshot';
 import { type SpecialEvent, Watches } from './watches';
 import { MESSAGE_TYPE, type Message, PAYLOAD_MAX } from './wire';
 
@@ -102,6 +103,7 @@ export class XenStoreServer {
       quotasOf: (domid) => this.#quotas.get(domid),
       ready: (connection) => this.#markReady(connection),
       dirty: (connection) => this.#markDirty(connection),
+      restarted: (connection) => this.#resetConnection(connection),
       ended: (connection) => this.#ended(connection),
       eventsDropped: (count) => {
         this.#droppedEvents += count;
@@ -155,8 +157,8 @@ export class XenStoreServer {
   }
 
   /**
-   * Makes a domain known and fires `@introduceDomain`; a domain already known is only disconnected from what it
-   * watched. A domain that talks through a ring page brings its transport.
+   * Makes a domain known and fires `@introduceDomain`. A domain that talks through a ring page brings its transport;
+   * introducing it again replaces that, and its watches and transactions end.
    */
   introduceDomain(domid: number, ring?: ByteDuplex): void {
     if (!Number.isInteger(domid) || domid < 0 || domid > 0xffff) {
@@ -212,6 +214,22 @@ export class XenStoreServer {
     this.#rings.clear();
   }
 
+  /** The tree, its counter and the introduced domains as plain data. */
+  snapshot(): StoreSnapshot {
+    return takeSnapshot(this.#tree, this.#domains.introducedDomains());
+  }
+
+  /**
+   * Puts the tree of a snapshot in place of this one, and introduces its domains without events. For a server nobody
+   * is connected to yet; throws `SnapshotError` for data that is no snapshot.
+   */
+  restore(data: unknown): void {
+    if (this.#connections.size > 0) throw new Error('Restore a store before anybody connects to it.');
+    const snapshot = checkSnapshot(data);
+    restoreSnapshot(this.#tree, snapshot);
+    for (const domid of snapshot.introducedDomains) this.#domains.obtain(domid).introduced = true;
+  }
+
   statistics(): XenStoreStatistics {
     let transactions = 0;
     let queuedBytes = 0;
@@ -255,6 +273,7 @@ export class XenStoreServer {
   #introduce(domid: number, ring: { readonly frame: number; readonly port: number } | undefined): void {
     const { connectRing } = this.#options;
     if (ring === undefined || connectRing === undefined) {
+      this.#rings.get(domid)?.reset();
       this.introduceDomain(domid);
       return;
     }
