@@ -35,6 +35,8 @@ export const SELF = 0x7ff0;
 
 export class EventBench {
   readonly kicks: number[] = [];
+  /** Told of domains Xen crashed. */
+  crashed: (domid: number) => void = () => {};
   readonly hypervisor: Hypervisor;
   readonly words: Int32Array;
 
@@ -42,7 +44,7 @@ export class EventBench {
     this.words = memory.words;
     this.hypervisor = new Hypervisor(memory, {
       kicker: { kick: (domid) => this.kicks.push(domid) },
-      crashed: () => {},
+      crashed: (domid) => this.crashed(domid),
       grantOperations: () => NO_GRANTS,
     });
   }
