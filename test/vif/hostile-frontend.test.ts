@@ -277,7 +277,13 @@ describe('nodes that do not work out', () => {
     ['garbage ring ref', { 'tx-ring-ref': 'abc' }, 'EINVAL', 'tx-ring-ref is "abc"'],
     ['ring ref not granted', { 'tx-ring-ref': '9999' }, 'EINVAL', 'GNTST_'],
     ['a port that is not there', { 'event-channel': '999' }, 'EINVAL', 'event channel 999'],
-    ['two queues', { 'multi-queue-num-queues': '2' }, 'EINVAL', 'multi-queue-num-queues'],
+    [
+      'two queues, keys of one',
+      { 'multi-queue-num-queues': '2' },
+      'EINVAL',
+      'queue-0/tx-ring-ref is missing',
+    ],
+    ['nine queues', { 'multi-queue-num-queues': '9' }, 'EINVAL', 'multi-queue-num-queues'],
   ])('%s', async (_, nodes, code, message) => {
     await back.disconnect();
     const before = host.memory.freePages;

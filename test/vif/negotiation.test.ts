@@ -197,6 +197,52 @@ describe('event channels', () => {
   });
 });
 
+describe('queues', () => {
+  const flow = (port: number, number: number): Uint8Array => {
+    const bytes = blankUdp(4, 40);
+    bytes[34] = port >> 8;
+    bytes[35] = port & 0xff;
+    bytes[60] = number;
+    return bytes;
+  };
+
+  it.each([
+    [1, 4, 1],
+    [2, 4, 2],
+    [4, 2, 2],
+    [4, 1, 1],
+  ])('frontend wants %i, backend takes %i: %i, each flow in order', async (queues, maxQueues, expected) => {
+    const pages = { transmitPages: 32, receiveBuffers: 64 };
+    const pair = vifPair(guest, host, { front: { queues, ...pages }, back: { maxQueues } });
+    await pair.connect();
+    const own = pair.links.front.own;
+    expect(own.get('multi-queue-num-queues')).toBe(String(expected));
+    expect(own.has('tx-ring-ref')).toBe(expected === 1);
+    expect(own.has(`queue-${expected - 1}/tx-ring-ref`)).toBe(expected > 1);
+    const seen: Record<'front' | 'back', Map<number, number[]>> = { front: new Map(), back: new Map() };
+    for (const end of ['front', 'back'] as const) {
+      pair[end].frames$.subscribe((frame) => {
+        const port = frame.uint16(34);
+        seen[end].set(port, [...(seen[end].get(port) ?? []), frame.uint8(60)]);
+      });
+    }
+    for (let number = 0; number < 40; number += 1) {
+      for (let port = 0; port < 10; port += 1) {
+        while (!pair.front.send(flow(port, number))) await machine.idle();
+        while (!pair.back.send(flow(port, number))) await machine.idle();
+      }
+    }
+    await machine.idle();
+    const numbers = Array.from({ length: 40 }, (_, number) => number);
+    for (const end of ['front', 'back'] as const) {
+      expect(seen[end].size).toBe(10);
+      for (const order of seen[end].values()) expect(order).toEqual(numbers);
+    }
+    await pair.disconnect();
+    expect(machine.leaks().filter((leak) => leak.kind === 'mappings')).toEqual([]);
+  });
+});
+
 describe('multicast', () => {
   it('with request-multicast-control only addresses on the list reach the guest', async () => {
     const links = vifLinks(guest, host);

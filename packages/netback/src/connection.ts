@@ -1,162 +1,74 @@
-import { DeviceError, type DeviceLink } from '@netchannel2/device-registry';
-import { FramePool, type HotStream } from '@netchannel2/frames';
-import {
-  BackRing,
-  type FrontendFeatures,
-  type QueueNodes,
-  RING_BROKEN,
-  RX_RING,
-  TX_RING,
-} from '@netchannel2/netif';
-import {
-  type EventChannelPort,
-  eventChannelPort,
-  type Frame,
-  type GrantCopyBatch,
-  grantRef,
-  grantStatusName,
-  type MappedPages,
-} from '@netchannel2/xen';
+import type { DeviceLink } from '@netchannel2/device-registry';
+import { type FrontendFeatures, flowHash, type QueueNodes, type RateLimit } from '@netchannel2/netif';
+import type { Frame } from '@netchannel2/xen';
 import type { CopyBatches } from './copy-batches';
-import type { NetbackCounters } from './frame-drops';
-import { GuestReceive } from './guest-receive';
-import { GuestTransmit } from './guest-transmit';
 import { MulticastFilter } from './multicast-filter';
 import type { NetbackSettings } from './options';
-
-/** What a connection reports to, beyond one connection's life. */
-export interface ConnectionOwner {
-  readonly counters: NetbackCounters;
-  readonly frames$: HotStream<Frame>;
-  readonly writable$: HotStream<void>;
-  broken(reason: string): void;
-}
+import { Queue, type QueueOwner } from './queue';
 
 /** What the frontend published, read once and validated. */
 export interface FrontendOffer {
   readonly features: FrontendFeatures;
-  readonly queue: QueueNodes;
+  readonly queues: readonly QueueNodes[];
 }
 
-/** Mappings, ports and pages of one connection with a frontend: made by `connect`, let go by `disconnect`. */
+/** All queues of one connection with a frontend: made by `connect`, let go by `disconnect`. */
 export class Connection {
-  readonly receive: GuestReceive;
-  readonly transmit: GuestTransmit;
-  private readonly releases: (() => void)[] = [];
+  private readonly queues: Queue[] = [];
 
   /** @throws DeviceError when the frontend's nodes do not work out or a resource is short; nothing is held then. */
   constructor(
-    private readonly link: DeviceLink,
-    private readonly batches: CopyBatches,
+    link: DeviceLink,
+    batches: CopyBatches,
     settings: NetbackSettings,
     offer: FrontendOffer,
-    owner: ConnectionOwner,
+    owner: QueueOwner,
   ) {
+    const multicast = new MulticastFilter();
     try {
-      const { domain, peer } = link;
-      const { queue, features } = offer;
-      const txPage = this.map(queue.txRing, 'tx-ring-ref');
-      const rxPage = this.map(queue.rxRing, 'rx-ring-ref');
-      const txRing = new BackRing(txPage.area.words, txPage.area.base >> 2, TX_RING);
-      const rxRing = new BackRing(rxPage.area.words, rxPage.area.base >> 2, RX_RING);
-      if (txRing.requests() === RING_BROKEN || rxRing.requests() === RING_BROKEN) {
-        throw new DeviceError('EINVAL', 'ring indices are more than a ring apart');
+      for (const nodes of offer.queues) {
+        this.queues.push(new Queue(link, batches, settings, offer.features, nodes, multicast, owner));
       }
-      const txPort = this.bind(queue.txPort);
-      const rxPort = queue.rxPort === queue.txPort ? txPort : this.bind(queue.rxPort);
-      const multicast = new MulticastFilter();
-      const broken = (reason: string) => owner.broken(reason);
-      const receivePool = this.pool(settings.receivePages);
-      const transmitPool = this.pool(settings.transmitPages);
-      this.transmit = new GuestTransmit(
-        domain,
-        peer,
-        txRing,
-        txPort,
-        receivePool,
-        this.copyBatch(),
-        multicast,
-        owner.counters,
-        owner.frames$,
-        broken,
-      );
-      this.releases.push(() => this.transmit.close());
-      this.receive = new GuestReceive(
-        domain,
-        peer,
-        rxRing,
-        rxPort,
-        transmitPool,
-        this.copyBatch(),
-        features,
-        multicast,
-        owner.counters,
-        owner.writable$,
-        broken,
-      );
-      this.releases.push(() => this.receive.close());
-      this.listen(txPort, rxPort);
     } catch (error) {
       this.close();
       throw error;
     }
   }
 
-  /** The pass over both rings that needs no event: what the frontend notified before the ports were bound was lost. */
+  /** The pass over all rings that needs no event: what the frontend notified before the ports were bound was lost. */
   start(): void {
-    this.receive.onEvent();
-    this.transmit.onEvent();
+    for (const queue of this.queues) queue.start();
   }
 
-  /** Lets go of everything, in the reverse order of taking. Idempotent. */
+  /** Sends on the queue of the frame's flow. */
+  send(frame: Frame | Uint8Array): boolean {
+    const index = this.queues.length === 1 ? 0 : queueOf(frame, this.queues.length);
+    return this.queues[index]?.receive.send(frame) ?? false;
+  }
+
+  flush(): void {
+    for (const queue of this.queues) queue.receive.flush();
+  }
+
+  /** Limits what the guest sends; each queue gets the full rate. */
+  limit(rate: RateLimit | undefined): void {
+    for (const queue of this.queues) queue.transmit.limit(rate);
+  }
+
+  filterMulticast(on: boolean): void {
+    for (const queue of this.queues) queue.receive.filtersMulticast = on;
+  }
+
   close(): void {
-    for (const release of this.releases.splice(0).reverse()) release();
+    for (const queue of this.queues.splice(0)) queue.close();
   }
+}
 
-  private map(ref: number, node: string): MappedPages {
-    const pages = this.link.domain.foreign.map(this.link.peer, [grantRef(ref)], 'readwrite');
-    if (typeof pages === 'number') {
-      throw new DeviceError('EINVAL', `${node} ${ref} cannot be mapped: ${grantStatusName(pages)}`);
-    }
-    this.releases.push(() => pages.unmap());
-    return pages;
-  }
-
-  private bind(remotePort: number): EventChannelPort {
-    const { events } = this.link.domain;
-    const port = events.bindInterdomain(this.link.peer, eventChannelPort(remotePort));
-    if (typeof port === 'string') throw new DeviceError(port, `event channel ${remotePort} cannot be bound`);
-    this.releases.push(() => events.close(port));
-    return port;
-  }
-
-  private pool(pageCount: number): FramePool {
-    const pool = FramePool.create(this.link.domain.memory, pageCount);
-    if (pool === undefined) throw new DeviceError('ENOMEM', `no ${pageCount} adjacent pages for frames`);
-    this.releases.push(() => pool.close());
-    return pool;
-  }
-
-  private copyBatch(): GrantCopyBatch {
-    const { domain } = this.link;
-    const batch = this.batches.borrow(domain);
-    this.releases.push(() => this.batches.giveBack(domain, batch));
-    return batch;
-  }
-
-  private listen(txPort: EventChannelPort, rxPort: EventChannelPort): void {
-    const { events } = this.link.domain;
-    const { transmit, receive } = this;
-    if (txPort === rxPort) {
-      this.releases.push(
-        events.listen(txPort, () => {
-          receive.onEvent();
-          transmit.onEvent();
-        }),
-      );
-      return;
-    }
-    this.releases.push(events.listen(txPort, () => transmit.onEvent()));
-    this.releases.push(events.listen(rxPort, () => receive.onEvent()));
-  }
+/** Flow headers lie in the first piece of a frame; what lies elsewhere does not count. */
+function queueOf(frame: Frame | Uint8Array, count: number): number {
+  if (frame instanceof Uint8Array) return flowHash(frame, 0, frame.byteLength) % count;
+  if (frame.fragmentCount === 0) return 0;
+  const page = frame.fragmentPage(0);
+  const start = page.base + frame.fragmentOffset(0);
+  return flowHash(page.bytes, start, start + frame.fragmentLength(0)) % count;
 }

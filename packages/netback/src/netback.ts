@@ -6,6 +6,7 @@ import {
   parseRate,
   parseSwitch,
   queueNodeNames,
+  queuePrefix,
   readFrontendFeatures,
   readQueueCount,
   readQueueNodes,
@@ -49,13 +50,13 @@ export class Netback implements BackendDevice, FramePort {
   }
 
   send(frame: Frame | Uint8Array): boolean {
-    if (this.connection !== undefined) return this.connection.receive.send(frame);
+    if (this.connection !== undefined) return this.connection.send(frame);
     this.counters.sendRefused += 1;
     return false;
   }
 
   flush(): void {
-    this.connection?.receive.flush();
+    this.connection?.flush();
   }
 
   async features(): Promise<Readonly<Record<string, string>>> {
@@ -75,7 +76,7 @@ export class Netback implements BackendDevice, FramePort {
     });
     this.connection = connection;
     this.watches = this.watchLimits(connection);
-    connection.transmit.limit(parseRate(rate));
+    connection.limit(parseRate(rate));
     this.rate = rate;
     debug('%s connected: %o', this.name, offer);
     connection.start();
@@ -95,8 +96,8 @@ export class Netback implements BackendDevice, FramePort {
   private async readOffer(): Promise<FrontendOffer> {
     const nodes = await this.link.readPeerAll([
       ...Object.values(FRONTEND_NODES),
-      ...queueNodeNames(''),
       NUM_QUEUES_NODE,
+      ...queueNodeNames(''),
     ]);
     const features = readFrontendFeatures(nodes);
     if (!features.rxCopy) {
@@ -107,9 +108,15 @@ export class Netback implements BackendDevice, FramePort {
     }
     const queueCount = readQueueCount(nodes, this.settings.features.maxQueues);
     if (typeof queueCount === 'string') throw new DeviceError('EINVAL', queueCount);
-    const queue = readQueueNodes(nodes);
-    if (typeof queue === 'string') throw new DeviceError('EINVAL', queue);
-    return { features, queue };
+    const prefixes = Array.from({ length: queueCount }, (_, index) => queuePrefix(index, queueCount));
+    const queueNodes =
+      queueCount === 1 ? nodes : await this.link.readPeerAll(prefixes.flatMap(queueNodeNames));
+    const queues = prefixes.map((prefix) => {
+      const queue = readQueueNodes(queueNodes, prefix);
+      if (typeof queue === 'string') throw new DeviceError('EINVAL', queue);
+      return queue;
+    });
+    return { features, queues };
   }
 
   /** The nodes that are honoured while connected: the toolstack's rate, the guest's wish for a multicast filter. */
@@ -126,9 +133,8 @@ export class Netback implements BackendDevice, FramePort {
     follow(`${ownPath}/rate`, () => this.readRate(connection));
     if (this.settings.features.dynamicMulticastControl) {
       follow(`${peerPath}/${FRONTEND_NODES.multicastControl}`, async () => {
-        connection.receive.filtersMulticast = parseSwitch(
-          await this.link.readPeer(FRONTEND_NODES.multicastControl),
-        );
+        const wanted = await this.link.readPeer(FRONTEND_NODES.multicastControl);
+        connection.filterMulticast(parseSwitch(wanted));
       });
     }
     return watches;
@@ -138,7 +144,7 @@ export class Netback implements BackendDevice, FramePort {
     const text = await this.link.readOwn('rate');
     if (connection !== this.connection || text === this.rate) return;
     this.rate = text;
-    connection.transmit.limit(parseRate(text));
+    connection.limit(parseRate(text));
   }
 
   /** The frontend broke the protocol: its rings are let go of at once, and the device is closed. */

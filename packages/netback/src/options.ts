@@ -1,8 +1,10 @@
-import { type BackendFeatures, PACKET_BYTES_MAX } from '@netchannel2/netif';
+import { type BackendFeatures, PACKET_BYTES_MAX, QUEUES_MAX } from '@netchannel2/netif';
 import { PAGE_SIZE } from '@netchannel2/xen';
 
 /** How a backend is set up. */
 export interface NetbackOptions {
+  /** Queues a frontend may use, 1 … 8, default 4. Pages below are for each queue in use. */
+  readonly maxQueues?: number;
   /** Pages frames from the guest are copied into, 32 … 65536, default 128. Retained frames keep theirs. */
   readonly receivePages?: number;
   /** Pages for frames to the guest that were given as bytes or need their checksum completed, 17 … 65536, default 64. */
@@ -47,7 +49,7 @@ export function netbackSettings(options: NetbackOptions): NetbackSettings {
       multicastControl,
       dynamicMulticastControl: multicastControl,
       rxCopy: true,
-      maxQueues: 1,
+      maxQueues: ranged('maxQueues', options.maxQueues ?? 4, 1, QUEUES_MAX),
       controlRing: false,
     },
   };

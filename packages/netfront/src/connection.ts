@@ -1,110 +1,30 @@
-import { DeviceError, type DeviceLink } from '@netchannel2/device-registry';
-import type { HotStream } from '@netchannel2/frames';
+import type { DeviceLink } from '@netchannel2/device-registry';
 import {
   type BackendFeatures,
-  FrontRing,
-  initialiseRing,
+  flowHash,
   NUM_QUEUES_NODE,
-  RING_NODES,
-  RX_RING,
-  TX_RING,
+  queuePrefix,
   writeFrontendFeatures,
 } from '@netchannel2/netif';
-import { type EventChannelPort, type Frame, PAGE_SIZE, type SharedPages } from '@netchannel2/xen';
-import type { NetfrontCounters } from './frame-drops';
-import { GrantedTransmitBuffers } from './granted-transmit-buffers';
+import type { Frame } from '@netchannel2/xen';
 import type { NetfrontSettings } from './options';
-import { ReceiveBuffers } from './receive-buffers';
-import { ReceiveQueue } from './receive-queue';
-import { TransmitQueue } from './transmit-queue';
+import { Queue, type QueueOwner } from './queue';
 
-/** What a connection reports to, beyond one connection's life. */
-export interface ConnectionOwner {
-  readonly counters: NetfrontCounters;
-  readonly frames$: HotStream<Frame>;
-  readonly writable$: HotStream<void>;
-  broken(reason: string): void;
-}
-
-const WORDS_PER_PAGE = PAGE_SIZE / 4;
-
-/** Rings, grants and ports of one connection with the backend: made by `prepare`, let go by `disconnect`. */
+/** All queues of one connection with the backend: made by `prepare`, let go by `disconnect`. */
 export class Connection {
-  readonly transmit: TransmitQueue;
-  private readonly receive: ReceiveQueue;
-  private readonly releases: (() => void)[] = [];
-  private readonly rings: SharedPages;
-  private readonly txPort: EventChannelPort;
-  private readonly rxPort: EventChannelPort;
+  private readonly queues: Queue[] = [];
 
   /** @throws DeviceError when a resource is short; nothing is held then. */
   constructor(
-    private readonly link: DeviceLink,
+    link: DeviceLink,
     private readonly settings: NetfrontSettings,
     private readonly backend: BackendFeatures,
     trusted: boolean,
-    owner: ConnectionOwner,
+    owner: QueueOwner,
   ) {
+    const count = Math.max(1, Math.min(settings.queues, backend.maxQueues));
     try {
-      const { domain, peer } = link;
-      const entries = domain.grants.entries;
-      if (entries === undefined) {
-        throw new DeviceError(
-          'EOPNOTSUPP',
-          'this domain cannot write grant entries, which a vif frontend needs',
-        );
-      }
-      this.rings = this.shareRings();
-      this.txPort = this.allocatePort();
-      this.rxPort =
-        settings.splitEventChannels && backend.splitEventChannels ? this.allocatePort() : this.txPort;
-      const { area } = this.rings;
-      const txWord = area.base >> 2;
-      const rxWord = txWord + WORDS_PER_PAGE;
-      initialiseRing(area.words, txWord);
-      initialiseRing(area.words, rxWord);
-      const broken = (reason: string) => owner.broken(reason);
-
-      const transmitBuffers = GrantedTransmitBuffers.create(
-        domain,
-        entries,
-        peer,
-        TX_RING.slotCount,
-        settings.transmitPages,
-        trusted,
-      );
-      this.transmit = new TransmitQueue(
-        domain,
-        new FrontRing(area.words, txWord, TX_RING),
-        this.txPort,
-        transmitBuffers,
-        backend,
-        owner.counters,
-        owner.writable$,
-        broken,
-      );
-      this.releases.push(() => this.transmit.close());
-
-      const receiveBuffers = ReceiveBuffers.create(
-        domain,
-        entries,
-        peer,
-        RX_RING.slotCount,
-        settings.receiveBuffers + settings.retainedPages,
-        trusted,
-      );
-      this.receive = new ReceiveQueue(
-        domain,
-        new FrontRing(area.words, rxWord, RX_RING),
-        this.rxPort,
-        receiveBuffers,
-        settings.receiveBuffers,
-        owner.counters,
-        owner.frames$,
-        broken,
-      );
-      this.releases.push(() => this.receive.close());
-      this.listen();
+      while (this.queues.length < count) this.queues.push(new Queue(link, settings, backend, trusted, owner));
     } catch (error) {
       this.close();
       throw error;
@@ -113,63 +33,49 @@ export class Connection {
 
   /** Posts the first buffers. The notification is lost while the backend has not bound, which it makes up for. */
   start(): void {
-    this.receive.fill();
+    for (const queue of this.queues) queue.start();
+  }
+
+  /** Sends on the queue of the frame's flow. */
+  send(frame: Frame | Uint8Array): boolean {
+    const index = this.queues.length === 1 ? 0 : queueOf(frame, this.queues.length);
+    return this.queues[index]?.transmit.send(frame) ?? false;
+  }
+
+  flush(): void {
+    for (const queue of this.queues) queue.transmit.flush();
+  }
+
+  /** Nothing more is sent. */
+  stop(): void {
+    for (const queue of this.queues) queue.transmit.stop();
   }
 
   /** Leaves the rings alone from here on. */
   halt(): void {
-    this.transmit.halt();
-    this.receive.halt();
+    for (const queue of this.queues) queue.halt();
   }
 
   /** What to publish in the frontend's directory. */
   nodes(): Record<string, string> {
-    const [txRef, rxRef] = this.rings.refs;
     const nodes = writeFrontendFeatures(this.settings.features);
-    nodes[RING_NODES.txRing] = String(txRef);
-    nodes[RING_NODES.rxRing] = String(rxRef);
-    if (this.txPort === this.rxPort) nodes[RING_NODES.eventChannel] = String(this.txPort);
-    else {
-      nodes[RING_NODES.eventChannelTx] = String(this.txPort);
-      nodes[RING_NODES.eventChannelRx] = String(this.rxPort);
-    }
-    if (this.backend.maxQueues > 0) nodes[NUM_QUEUES_NODE] = '1';
+    this.queues.forEach((queue, index) => {
+      Object.assign(nodes, queue.nodes(queuePrefix(index, this.queues.length)));
+    });
+    if (this.backend.maxQueues > 0) nodes[NUM_QUEUES_NODE] = String(this.queues.length);
     return nodes;
   }
 
-  /** Lets go of everything, in the reverse order of taking. Idempotent. */
   close(): void {
-    for (const release of this.releases.splice(0).reverse()) release();
+    for (const queue of this.queues.splice(0)) queue.close();
   }
+}
 
-  private shareRings(): SharedPages {
-    const rings = this.link.domain.grants.share(this.link.peer, 2, 'readwrite');
-    if (rings === undefined) throw new DeviceError('ENOMEM', 'no pages or grant references for the rings');
-    this.releases.push(() => rings.end());
-    return rings;
-  }
-
-  private allocatePort(): EventChannelPort {
-    const { events } = this.link.domain;
-    const port = events.allocateUnbound(this.link.peer);
-    if (typeof port === 'string') throw new DeviceError(port, 'no event channel for the rings');
-    this.releases.push(() => events.close(port));
-    return port;
-  }
-
-  private listen(): void {
-    const { events } = this.link.domain;
-    const { transmit, receive } = this;
-    if (this.txPort === this.rxPort) {
-      this.releases.push(
-        events.listen(this.txPort, () => {
-          transmit.onEvent();
-          receive.onEvent();
-        }),
-      );
-      return;
-    }
-    this.releases.push(events.listen(this.txPort, () => transmit.onEvent()));
-    this.releases.push(events.listen(this.rxPort, () => receive.onEvent()));
-  }
+/** Flow headers lie in the first piece of a frame; what lies elsewhere does not count, for either end the same way. */
+function queueOf(frame: Frame | Uint8Array, count: number): number {
+  if (frame instanceof Uint8Array) return flowHash(frame, 0, frame.byteLength) % count;
+  if (frame.fragmentCount === 0) return 0;
+  const page = frame.fragmentPage(0);
+  const start = page.base + frame.fragmentOffset(0);
+  return flowHash(page.bytes, start, start + frame.fragmentLength(0)) % count;
 }

@@ -34,13 +34,13 @@ export class Netfront implements FrontendDevice, FramePort {
   }
 
   send(frame: Frame | Uint8Array): boolean {
-    if (this.connection !== undefined) return this.connection.transmit.send(frame);
+    if (this.connection !== undefined) return this.connection.send(frame);
     this.counters.sendRefused += 1;
     return false;
   }
 
   flush(): void {
-    this.connection?.transmit.flush();
+    this.connection?.flush();
   }
 
   async prepare(): Promise<Readonly<Record<string, string>>> {
@@ -73,7 +73,7 @@ export class Netfront implements FrontendDevice, FramePort {
   }
 
   closing(): void {
-    this.connection?.transmit.stop();
+    this.connection?.stop();
   }
 
   async disconnect(): Promise<void> {

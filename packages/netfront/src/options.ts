@@ -1,7 +1,9 @@
-import { DATA_SLOTS_MIN, type FrontendFeatures, RX_RING } from '@netchannel2/netif';
+import { DATA_SLOTS_MIN, type FrontendFeatures, QUEUES_MAX, RX_RING } from '@netchannel2/netif';
 
 /** How a frontend is set up; every field has a default that suits a guest with some tens of megabytes. */
 export interface NetfrontOptions {
+  /** Queues to use if the backend offers as many, 1 … 8, default 1. Pages and buffers below are for each. */
+  readonly queues?: number;
   /** Pages for bytes that are copied before they are sent, 18 … 4096, default 128. Frames in pages of this domain need none. */
   readonly transmitPages?: number;
   /** Buffers posted for the backend at a time, 19 … 256, default 256. */
@@ -16,6 +18,7 @@ export interface NetfrontOptions {
 
 /** Options with all defaults filled in. */
 export interface NetfrontSettings {
+  readonly queues: number;
   readonly transmitPages: number;
   readonly receiveBuffers: number;
   readonly retainedPages: number;
@@ -29,6 +32,7 @@ const RECEIVE_BUFFERS_MIN = DATA_SLOTS_MIN + 1;
 /** Fills in defaults. @throws RangeError naming the option that is out of its range. */
 export function netfrontSettings(options: NetfrontOptions): NetfrontSettings {
   return {
+    queues: ranged('queues', options.queues ?? 1, 1, QUEUES_MAX),
     transmitPages: ranged('transmitPages', options.transmitPages ?? 128, DATA_SLOTS_MIN, 4096),
     receiveBuffers: ranged(
       'receiveBuffers',

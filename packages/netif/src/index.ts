@@ -1,6 +1,7 @@
 export * from './back-ring';
 export * from './ctrl-message';
 export * from './extra-info';
+export * from './flow-hash';
 export * from './front-ring';
 export * from './limits';
 export * from './negotiation';

@@ -77,6 +77,14 @@ export const RING_NODES = {
 /** Node with the number of queues a frontend uses. */
 export const NUM_QUEUES_NODE = 'multi-queue-num-queues';
 
+/** Most queues the drivers offer or use. */
+export const QUEUES_MAX = 8;
+
+/** Where a queue's nodes lie: flat with one queue, below `queue-<n>` with more. */
+export function queuePrefix(index: number, count: number): string {
+  return count === 1 ? '' : `queue-${index}/`;
+}
+
 /** Nodes by relative name; missing ones are absent. */
 export type Nodes = ReadonlyMap<string, string>;
 
