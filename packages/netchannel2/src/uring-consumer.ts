@@ -80,28 +80,28 @@ export class UringConsumer {
    * @returns its type, 0 … 254, or {@link RING_EMPTY} or {@link RING_FAULT}.
    */
   next(): number {
-    for (;;) {
-      const available = (this.produced - this.consumed) | 0;
-      if (available === 0) return RING_EMPTY;
-      const offset = this.consumed & this.mask;
-      const at = (this.base + offset) >> 2;
-      const header = this.words[at] as number;
-      const size = messageSize(header);
-      if (size < 8 || (size & 7) !== 0) return this.brokenMessage('message size not a multiple of 8');
-      if (size > available) return this.brokenMessage('message beyond the producer index');
-      const end = offset + size;
-      if (end > this.ringBytes) return this.brokenMessage('message across the end of the ring');
-      const type = messageType(header);
-      if (type !== MessageType.pad) {
-        if (size > this.quarter) return this.brokenMessage('message larger than a quarter of the ring');
-        this.consumed = (this.consumed + size) | 0;
-        this.header = header;
-        this.messageWord = at;
-        return type;
-      }
-      if (end !== this.ringBytes) return this.brokenMessage('PAD not ending at the end of the ring');
-      this.consumed = (this.consumed + size) | 0;
+    const consumed = this.consumed;
+    const available = (this.produced - consumed) | 0;
+    if (available === 0) return RING_EMPTY;
+    const offset = consumed & this.mask;
+    const at = (this.base + offset) >> 2;
+    const header = this.words[at] as number;
+    const size = messageSize(header);
+    const type = messageType(header);
+    if (
+      size < 8 ||
+      (size & 7) !== 0 ||
+      size > available ||
+      size > this.quarter ||
+      offset + size > this.ringBytes ||
+      type === MessageType.pad
+    ) {
+      return this.skipPad(header, available, offset);
     }
+    this.consumed = (consumed + size) | 0;
+    this.header = header;
+    this.messageWord = at;
+    return type;
   }
 
   /**
@@ -144,6 +144,22 @@ export class UringConsumer {
   arm(): boolean {
     Atomics.store(this.control, this.struct + PROD_EVENT, (this.consumed + 1) | 0);
     return Atomics.load(this.control, this.struct + PROD) !== this.consumed;
+  }
+
+  /** Not an ordinary message: a PAD, after which the next one is looked at, or a fault. */
+  private skipPad(header: number, available: number, offset: number): number {
+    const size = messageSize(header);
+    const end = offset + size;
+    if (size < 8 || (size & 7) !== 0) return this.brokenMessage('message size not a multiple of 8');
+    if (size > available) return this.brokenMessage('message beyond the producer index');
+    if (end > this.ringBytes) return this.brokenMessage('message across the end of the ring');
+    if (messageType(header) !== MessageType.pad) {
+      return this.brokenMessage('message larger than a quarter of the ring');
+    }
+    if (end !== this.ringBytes) return this.brokenMessage('PAD not ending at the end of the ring');
+    this.consumed = (this.consumed + size) | 0;
+    // The PAD ended the ring, so this cannot go deeper than the ring has PADs of its whole size: one.
+    return this.next();
   }
 
   private broken(fault: string): false {

@@ -34,6 +34,8 @@ export class UringProducer {
   private published: number;
   /** The consumer's index as last read. */
   private consumed: number;
+  /** Bytes free by what was last read of it. */
+  private free: number;
 
   /**
    * Attaches to a ring.
@@ -52,6 +54,7 @@ export class UringProducer {
     this.produced = start | 0;
     this.published = start | 0;
     this.consumed = start | 0;
+    this.free = payload.byteLength;
   }
 
   /** Messages were committed that `publish` has not shown to the peer yet. */
@@ -73,22 +76,17 @@ export class UringProducer {
    * @returns the word index in {@link words}, or {@link NO_SPACE}.
    */
   claim(size: number, keep: number): number {
-    const ringBytes = this.ringBytes;
-    if (size > this.largestMessage)
-      throw new RangeError(`a message of ${size} bytes in a ring of ${ringBytes}`);
-    const need = bytesNeeded(this.produced, size, ringBytes) + keep;
-    if (this.freeBytes() < need && !this.awaitSpace(need)) return NO_SPACE;
-    if (wouldWrap(this.produced, size, ringBytes)) {
-      const pad = bytesToEnd(this.produced, ringBytes);
-      this.words[(this.base + (this.produced & this.mask)) >> 2] = messageHeader(MessageType.pad, 0, pad);
-      this.produced = (this.produced + pad) | 0;
+    const offset = this.produced & this.mask;
+    if (offset + size < this.ringBytes && size + keep <= this.free && size <= this.largestMessage) {
+      return (this.base + offset) >> 2;
     }
-    return (this.base + (this.produced & this.mask)) >> 2;
+    return this.claimCarefully(size, keep);
   }
 
   /** Takes the message at the last claimed place into the stream. */
   commit(size: number): void {
     this.produced = (this.produced + size) | 0;
+    this.free -= size;
   }
 
   /**
@@ -108,7 +106,7 @@ export class UringProducer {
   /** Whether a message of `size` would find room now; asks for an event when not. Writes nothing into the payload. */
   hasSpace(size: number, keep: number): boolean {
     const need = bytesNeeded(this.produced, size, this.ringBytes) + keep;
-    return this.freeBytes() >= need || this.awaitSpace(need);
+    return this.free >= need || this.awaitSpace(need);
   }
 
   /** The peer took everything that was published. */
@@ -116,8 +114,19 @@ export class UringProducer {
     return this.refresh() && this.consumed === this.published;
   }
 
-  private freeBytes(): number {
-    return this.ringBytes - ((this.produced - this.consumed) | 0);
+  /** The rare cases: a wrap, too little room by what is known, a message too large. */
+  private claimCarefully(size: number, keep: number): number {
+    const ringBytes = this.ringBytes;
+    if (size > this.largestMessage)
+      throw new RangeError(`a message of ${size} bytes in a ring of ${ringBytes}`);
+    const need = bytesNeeded(this.produced, size, ringBytes) + keep;
+    if (this.free < need && !this.awaitSpace(need)) return NO_SPACE;
+    if (wouldWrap(this.produced, size, ringBytes)) {
+      const pad = bytesToEnd(this.produced, ringBytes);
+      this.words[(this.base + (this.produced & this.mask)) >> 2] = messageHeader(MessageType.pad, 0, pad);
+      this.commit(pad);
+    }
+    return (this.base + (this.produced & this.mask)) >> 2;
   }
 
   /** Reads the consumer's index. `false`: it is impossible. */
@@ -129,12 +138,13 @@ export class UringProducer {
       return false;
     }
     this.consumed = consumed;
+    this.free = this.ringBytes - ((this.produced - consumed) | 0);
     return true;
   }
 
   private awaitSpace(need: number): boolean {
     if (this.broken || !this.refresh()) return false;
-    while (this.freeBytes() < need) {
+    while (this.free < need) {
       const seen = this.consumed;
       Atomics.store(this.control, this.struct + CONS_EVENT, (seen + 1) | 0);
       if (!this.refresh() || this.consumed === seen) return false;
