@@ -1,12 +1,9 @@
 import {
-  completedChecksum,
   ETHERNET_HEADER_LENGTH,
   type FramePool,
   type HotStream,
   PacketHeaders,
-  PROTOCOL_UDP,
   parseHeaders,
-  transportChecksumOffset,
 } from '@netchannel2/frames';
 import {
   type BackRing,
@@ -38,6 +35,7 @@ import {
   PAGE_SIZE,
 } from '@netchannel2/xen';
 import type { Subscription } from 'rxjs';
+import { CopiedPacket, pagesOf } from './copied-packet';
 import { BATCH_COPIES } from './copy-batches';
 import type { NetbackCounters } from './frame-drops';
 import type { MulticastFilter } from './multicast-filter';
@@ -61,7 +59,7 @@ export class GuestReceive implements DeferredWork {
   private readonly slots = new SlotBatch(RX_RING.slotCount);
   private readonly headers = new PacketHeaders();
   private readonly extra = new Int32Array(2);
-  private readonly copied: LeasedPage[] = [];
+  private readonly copy: CopiedPacket;
   /** The packet being placed: bytes not yet placed, and the buffer being filled. */
   private remaining = 0;
   private slotRef: GrantRef = grantRef(0);
@@ -81,6 +79,7 @@ export class GuestReceive implements DeferredWork {
     private readonly writable$: HotStream<void>,
     private readonly broken: (reason: string) => void,
   ) {
+    this.copy = new CopiedPacket(domain.memory);
     this.filtersMulticast = guest.multicastControl;
   }
 
@@ -166,82 +165,40 @@ export class GuestReceive implements DeferredWork {
   }
 
   private sendBytes(bytes: Uint8Array, length: number): boolean {
-    const needed = rxSlotsNeeded(length, 0);
     if (this.filtersMulticast && !this.multicast.passes(destinationOf(bytes))) {
       return this.drop('multicastFiltered');
     }
-    if (!this.hasRoom(needed, needed) || !this.takePages(needed)) return this.refuse(needed);
-    this.begin(length, 0, 0, 0);
-    for (let index = 0, at = 0; index < needed; index += 1, at += PAGE_SIZE) {
-      const page = this.copiedPage(index);
-      const piece = length <= PAGE_SIZE ? bytes : bytes.subarray(at, at + PAGE_SIZE);
-      this.domain.memory.copyIn(page, 0, piece);
-      this.slots.hold(page);
-      this.place(page, 0, piece.byteLength);
-    }
-    return this.accepted(length);
+    if (!this.takeCopy(length)) return this.refuse(rxSlotsNeeded(length, 0));
+    this.copy.copyBytes(bytes);
+    return this.sendCopy(length, 0);
   }
 
   /** The guest wants checksums complete: done in a copy, for others may hold the frame too. */
   private sendCompleted(frame: Frame, length: number): boolean {
-    const field = transportChecksumOffset(this.headers.protocol);
-    const start = this.headers.transportOffset;
-    if (start === 0 || field < 0 || frame.segmentation !== FrameSegmentation.none) {
-      return this.drop('checksumUnknown');
-    }
-    const needed = rxSlotsNeeded(length, 0);
-    if (!this.hasRoom(needed, needed) || !this.takePages(needed)) return this.refuse(needed);
-    this.copyFrame(frame);
-    const isUdp = this.headers.protocol === PROTOCOL_UDP;
-    const checksum = completedChecksum(this.domain.memory, frame, start, isUdp);
-    this.storeByte(start + field, checksum >> 8);
-    this.storeByte(start + field + 1, checksum & 0xff);
-    this.begin(length, RxFlag.dataValidated, 0, 0);
+    const isKnown = this.headers.transportOffset > 0;
+    if (!isKnown || frame.segmentation !== FrameSegmentation.none) return this.drop('checksumUnknown');
+    if (!this.takeCopy(length)) return this.refuse(rxSlotsNeeded(length, 0));
+    this.copy.copyFrame(frame);
+    this.copy.completeChecksum(frame, this.headers);
+    return this.sendCopy(length, RxFlag.dataValidated);
+  }
+
+  private sendCopy(length: number, flags: number): boolean {
+    this.begin(length, flags, 0, 0);
     for (let index = 0, left = length; left > 0; index += 1, left -= PAGE_SIZE) {
-      const page = this.copiedPage(index);
+      const page = this.copy.page(index);
       this.slots.hold(page);
       this.place(page, 0, left < PAGE_SIZE ? left : PAGE_SIZE);
     }
     return this.accepted(length);
   }
 
-  private copyFrame(frame: Frame): void {
-    let at = 0;
-    for (let index = 0; index < frame.fragmentCount; index += 1) {
-      const page = frame.fragmentPage(index);
-      let from = frame.fragmentOffset(index);
-      let left = frame.fragmentLength(index);
-      while (left > 0) {
-        const piece = Math.min(left, PAGE_SIZE - (at % PAGE_SIZE));
-        this.domain.memory.copy(this.copiedPage(at >> 12), at % PAGE_SIZE, page, from, piece);
-        at += piece;
-        from += piece;
-        left -= piece;
-      }
-    }
-  }
-
-  private storeByte(offset: number, value: number): void {
-    const page = this.copiedPage(offset >> 12);
-    page.bytes[page.base + (offset % PAGE_SIZE)] = value;
-  }
-
-  private copiedPage(index: number): LeasedPage {
-    const page = this.copied[index];
-    if (page === undefined) throw new Error('no page taken for this part of the frame');
-    return page;
-  }
-
-  /** Pages are held only until the batch is flushed, so that flushing brings them back. */
-  private takePages(count: number): boolean {
-    if (this.pool.available < count) this.flush();
-    if (this.pool.available < count) return false;
-    for (let index = 0; index < count; index += 1) {
-      const page = this.pool.take();
-      if (page === undefined) return false;
-      this.copied[index] = page;
-    }
-    return true;
+  /** Slots and pages for a copied packet, or nothing taken and `false`. Flushing brings all pages back. */
+  private takeCopy(length: number): boolean {
+    const pages = pagesOf(length);
+    if (!this.hasRoom(rxSlotsNeeded(length, 0), pages)) return false;
+    if (this.pool.available < pages) this.flush();
+    return this.copy.take(this.pool, length);
   }
 
   /** Room in batch and ring for a packet of `slots` slots stored in `pieces` pieces. */

@@ -54,7 +54,7 @@ export class GrantedTransmitBuffers implements TransmitBuffers {
     return this.pool.available;
   }
 
-  takePage(): LeasedPage | undefined {
+  take(): LeasedPage | undefined {
     const page = this.pool.take();
     if (page !== undefined && !this.trusted) page.bytes.fill(0, page.base, page.base + PAGE_SIZE);
     return page;

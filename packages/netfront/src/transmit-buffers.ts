@@ -1,16 +1,17 @@
 import type { GrantRef, LeasedPage } from '@netchannel2/xen';
+import type { CopyPages } from './copied-packet';
 
 /**
  * How bytes to be sent become visible to the backend. Two ways exist: a domain that writes its own grant entries shows a
  * frame's pages where they lie; one that cannot copies into pages that are shared for good.
  */
-export interface TransmitBuffers {
-  /** Whether any page of this domain can be shown; if not, only pages from `takePage`. */
+export interface TransmitBuffers extends CopyPages {
+  /** Whether any page of this domain can be shown; if not, only pages from `take`. */
   readonly lendsAnyPage: boolean;
-  /** Pages `takePage` has left. */
+  /** Pages `take` has left. */
   readonly available: number;
   /** A page to copy bytes into, with one lease. */
-  takePage(): LeasedPage | undefined;
+  take(): LeasedPage | undefined;
   /** Shows `page` to the backend for request `id`, and takes over one lease of it. */
   lend(id: number, page: LeasedPage): GrantRef;
   /** Whether request `id` has a page out. */

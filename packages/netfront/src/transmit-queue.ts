@@ -1,12 +1,4 @@
-import {
-  completedChecksum,
-  ETHERNET_HEADER_LENGTH,
-  type HotStream,
-  PacketHeaders,
-  PROTOCOL_UDP,
-  parseHeaders,
-  transportChecksumOffset,
-} from '@netchannel2/frames';
+import { ETHERNET_HEADER_LENGTH, type HotStream, PacketHeaders, parseHeaders } from '@netchannel2/frames';
 import {
   DATA_SLOTS_MIN,
   type FrontRing,
@@ -29,6 +21,7 @@ import {
   type LeasedPage,
   PAGE_SIZE,
 } from '@netchannel2/xen';
+import { CopiedPacket, pagesOf } from './copied-packet';
 import type { NetfrontCounters } from './frame-drops';
 import type { TransmitBuffers } from './transmit-buffers';
 
@@ -53,8 +46,7 @@ export class TransmitQueue implements DeferredWork {
   private refused = false;
   private readonly freeIds: Int32Array;
   private freeIdCount: number;
-  private readonly copied: LeasedPage[] = [];
-  private copiedCount = 0;
+  private readonly copy: CopiedPacket;
   private readonly headers = new PacketHeaders();
 
   constructor(
@@ -67,6 +59,7 @@ export class TransmitQueue implements DeferredWork {
     private readonly writable$: HotStream<void>,
     private readonly broken: (reason: string) => void,
   ) {
+    this.copy = new CopiedPacket(domain.memory);
     this.freeIdCount = ring.slotCount;
     this.freeIds = Int32Array.from({ length: ring.slotCount }, (_, index) => ring.slotCount - 1 - index);
   }
@@ -155,90 +148,46 @@ export class TransmitQueue implements DeferredWork {
   }
 
   private sendBytes(bytes: Uint8Array, length: number): boolean {
-    if (!this.takeCopyPages(length, 0)) return this.refuseOrDrop(length);
-    for (let index = 0, at = 0; at < length; index += 1, at += PAGE_SIZE) {
-      const piece = length <= PAGE_SIZE ? bytes : bytes.subarray(at, at + PAGE_SIZE);
-      this.domain.memory.copyIn(this.copiedPage(index), 0, piece);
-    }
-    this.writeCopied(length, 0, undefined);
+    if (!this.takeCopy(length, 0)) return this.refuseOrDrop(length);
+    this.copy.copyBytes(bytes);
+    this.writeCopy(length, 0, undefined);
     return this.accepted(length);
   }
 
   private sendCopied(frame: Frame, length: number): boolean {
-    if (!this.takeCopyPages(length, frame.segmentation === FrameSegmentation.none ? 0 : 1)) {
+    if (!this.takeCopy(length, frame.segmentation === FrameSegmentation.none ? 0 : 1)) {
       return this.refuseOrDrop(length);
     }
-    this.copyFrame(frame);
-    this.writeCopied(length, firstFlags(frame), frame);
+    this.copy.copyFrame(frame);
+    this.writeCopy(length, firstFlags(frame), frame);
     return this.accepted(length);
   }
 
   /** The backend would not complete this checksum: it is completed in a copy, for others may hold the frame too. */
   private sendCompleted(frame: Frame, length: number): boolean {
-    const field = transportChecksumOffset(this.headers.protocol);
-    const start = this.headers.transportOffset;
-    if (start === 0 || field < 0 || frame.segmentation !== FrameSegmentation.none) {
-      return this.drop('checksumUnknown');
-    }
-    if (!this.takeCopyPages(length, 0)) return this.refuseOrDrop(length);
-    this.copyFrame(frame);
-    const isUdp = this.headers.protocol === PROTOCOL_UDP;
-    const checksum = completedChecksum(this.domain.memory, frame, start, isUdp);
-    this.storeByte(start + field, checksum >> 8);
-    this.storeByte(start + field + 1, checksum & 0xff);
-    this.writeCopied(length, TxFlag.dataValidated, undefined);
+    const isKnown = this.headers.transportOffset > 0;
+    if (!isKnown || frame.segmentation !== FrameSegmentation.none) return this.drop('checksumUnknown');
+    if (!this.takeCopy(length, 0)) return this.refuseOrDrop(length);
+    this.copy.copyFrame(frame);
+    this.copy.completeChecksum(frame, this.headers);
+    this.writeCopy(length, TxFlag.dataValidated, undefined);
     return this.accepted(length);
   }
 
-  private copyFrame(frame: Frame): void {
-    let at = 0;
-    for (let index = 0; index < frame.fragmentCount; index += 1) {
-      const page = frame.fragmentPage(index);
-      let from = frame.fragmentOffset(index);
-      let left = frame.fragmentLength(index);
-      while (left > 0) {
-        const piece = Math.min(left, PAGE_SIZE - (at % PAGE_SIZE));
-        this.domain.memory.copy(this.copiedPage(at >> 12), at % PAGE_SIZE, page, from, piece);
-        at += piece;
-        from += piece;
-        left -= piece;
-      }
-    }
-  }
-
-  private storeByte(offset: number, value: number): void {
-    const page = this.copiedPage(offset >> 12);
-    page.bytes[page.base + (offset % PAGE_SIZE)] = value;
-  }
-
-  private copiedPage(index: number): LeasedPage {
-    const page = this.copied[index];
-    if (page === undefined) throw new Error('no page taken for this part of the frame');
-    return page;
-  }
-
   /** Slots and pages for a copied frame, or nothing taken and `false`. */
-  private takeCopyPages(length: number, extras: number): boolean {
-    const count = (length + PAGE_SIZE - 1) >> 12;
-    this.copiedCount = 0;
+  private takeCopy(length: number, extras: number): boolean {
+    const count = pagesOf(length);
     if (count > 1 && !this.offer.scatterGather) return false;
     if (!this.hasRoom(count + extras)) return false;
-    if (this.buffers.available < count && (!this.reap() || this.buffers.available < count)) return false;
-    for (let index = 0; index < count; index += 1) {
-      const page = this.buffers.takePage();
-      if (page === undefined) return false;
-      this.copied[index] = page;
-    }
-    this.copiedCount = count;
-    return true;
+    if (this.buffers.available < count && !this.reap()) return false;
+    return this.copy.take(this.buffers, length);
   }
 
-  private writeCopied(length: number, firstSlotFlags: number, frame: Frame | undefined): void {
-    const count = this.copiedCount;
-    for (let index = 0; index < count; index += 1) {
-      const flags = (index === 0 ? firstSlotFlags : 0) | (index < count - 1 ? TxFlag.moreData : 0);
-      const size = index === 0 ? length : Math.min(PAGE_SIZE, length - index * PAGE_SIZE);
-      this.writeSlot(this.copiedPage(index), 0, flags, size);
+  private writeCopy(length: number, firstSlotFlags: number, frame: Frame | undefined): void {
+    for (let index = 0, left = length; left > 0; index += 1, left -= PAGE_SIZE) {
+      const flags = (index === 0 ? firstSlotFlags : 0) | (left > PAGE_SIZE ? TxFlag.moreData : 0);
+      const size = index === 0 ? length : left < PAGE_SIZE ? left : PAGE_SIZE;
+      this.writeSlot(this.copy.page(index), 0, flags, size);
       if (index === 0 && frame !== undefined) this.writeExtras(frame);
     }
   }
