@@ -49,6 +49,11 @@ export interface FrontendDevice {
   prepare(): Promise<Readonly<Record<string, string>>>;
   /** The backend is Connected: traffic may flow. (vif: it may also flow before.) */
   connected(): void | Promise<void>;
+  /**
+   * The device starts to close: begin nothing new, and wait a bounded time for what is under way. `disconnect` follows,
+   * once the backend has let go of the rings or has gone.
+   */
+  closing?(): void | Promise<void>;
   /** Stop, let go of everything. Idempotent; `prepare` may follow (reconnect). */
   disconnect(): Promise<void>;
   /** The device has gone for good; follows `disconnect`. Observables complete. */
@@ -61,6 +66,9 @@ export interface BackendDevice {
   features(): Promise<Readonly<Record<string, string>>>;
   /** The frontend published: read its nodes, map, bind, run. May throw {@link DeviceError}. */
   connect(): Promise<void>;
+  /** The frontend changed a parameter of the running connection (state 7) and waits for this to return. */
+  reconfigure?(): Promise<void>;
+  /** Stop, unmap, unbind. Idempotent; `features` and `connect` may follow (reconnect). */
   disconnect(): Promise<void>;
   removed(): void;
 }

@@ -1,1 +1,42 @@
+/**
+ * The vif and vif2 device registry: xenbus handshakes, driver binding, and the toolstack's side.
+ *
+ * @packageDocumentation
+ */
+export type { BackendOptions } from './backend-runner';
+export {
+  BACKEND_STEPS,
+  BACKEND_WANTED,
+  type BackendMode,
+  type BackendPhase,
+  type BackendStep,
+  type BackendTarget,
+  backendStep,
+} from './backend-transitions';
+export { type BackendBinding, bindBackends } from './bind-backends';
+export { bindFrontends, type FrontendBinding } from './bind-frontends';
+export type { DeviceBinding } from './device-binding';
+export {
+  backendPath,
+  DEVICE_CLASSES,
+  domainPath,
+  errorPath,
+  frontendPath,
+  libxlPath,
+  MAX_DEVICE_NUMBER,
+  parseDeviceNumber,
+  parseDomainId,
+} from './device-paths';
+export type { DeviceConnection } from './device-runner';
 export * from './driver';
+export {
+  FRONTEND_TRANSITIONS,
+  type FrontendEvent,
+  type FrontendPhase,
+  type FrontendStep,
+  frontendStep,
+  PUBLISHED_STATE,
+} from './frontend-transitions';
+export * from './mac-address';
+export * from './peer-values';
+export * from './xenbus-state';
