@@ -24,8 +24,8 @@ export class Netback2 extends Vif2Port implements BackendDevice {
   readonly name: string;
   private rings: MappedRings | undefined;
   private carrier: Subscription | undefined;
-  private hostMac: Uint8Array | undefined;
-  private guestMac: Uint8Array | undefined;
+  private hostMac: string | undefined;
+  private guestMac: string | undefined;
 
   constructor(
     readonly deviceLink: DeviceLink,
@@ -35,20 +35,20 @@ export class Netback2 extends Vif2Port implements BackendDevice {
     this.name = `vif2-${deviceLink.peer}.${deviceLink.number}`;
   }
 
-  /** The host side's own address, known from `features` on; six bytes. */
-  get mac(): Uint8Array | undefined {
+  /** The host side's own address, known from `features` on. */
+  get mac(): string | undefined {
     return this.hostMac;
   }
 
-  /** The guest's address, known from `features` on; six bytes. */
-  get remoteMac(): Uint8Array | undefined {
+  /** The guest's address, known from `features` on. */
+  get remoteMac(): string | undefined {
     return this.guestMac;
   }
 
   async features(): Promise<Readonly<Record<string, string>>> {
     const link = this.deviceLink;
-    this.hostMac = parseMac(await link.readOwn('mac'));
-    this.guestMac = parseMac(await link.readOwn('remote-mac'));
+    this.hostMac = await link.readOwn('mac');
+    this.guestMac = await link.readOwn('remote-mac');
     return {
       'protocol-version': '1',
       'max-ring-page-order': String(this.maxOrder()),
@@ -89,6 +89,7 @@ export class Netback2 extends Vif2Port implements BackendDevice {
   }
 
   async disconnect(): Promise<void> {
+    this.windDown();
     this.release();
   }
 

@@ -55,6 +55,7 @@ export class Vif2Link {
   private running = false;
   private inPass = false;
   private held = false;
+  private ending = false;
 
   constructor(private readonly settings: LinkSettings) {
     const { control, produce, consume, view } = settings.rings;
@@ -90,7 +91,8 @@ export class Vif2Link {
   /** @returns `false` when there is no room: the frame was not taken, and `writable` will emit. */
   send(frame: Frame | Uint8Array): boolean {
     const sender = this.sender;
-    if (sender === undefined || !this.running || this.finishes.pending > 0) return this.refuse();
+    if (sender === undefined || !this.running || this.ending || this.finishes.pending > 0)
+      return this.refuse();
     const outcome = frame instanceof Uint8Array ? sender.sendBytes(frame) : sender.sendFrame(frame);
     switch (outcome) {
       case SendOutcome.sent:
@@ -112,6 +114,17 @@ export class Vif2Link {
   flush(): void {
     this.unflushed = 0;
     if (this.running && this.producer.publish()) this.settings.domain.events.notify(this.settings.rings.port);
+  }
+
+  /**
+   * Sends nothing new and takes what the peer has sent so far. A peer may have let go of its grants already, so nothing it
+   * does counts as an offence any more.
+   */
+  windDown(): void {
+    if (!this.running) return;
+    this.ending = true;
+    this.flush();
+    this.pass();
   }
 
   /** Lets go of everything: no grant, lease, timer or handler is left. Ports and rings are the driver's. */
@@ -138,7 +151,7 @@ export class Vif2Link {
       const fault = this.receiver.complete();
       if (fault !== undefined) this.fail('EPROTO', fault);
     } else this.receiver.end();
-    if (this.running && this.held) this.tryWritable();
+    if (this.running && this.held && !this.ending) this.tryWritable();
     this.inPass = false;
     if (!this.running) return;
     this.publishAll();
@@ -280,7 +293,7 @@ export class Vif2Link {
     if (this.starvedTimer !== undefined) return;
     this.starvedTimer = this.settings.domain.scheduler.schedule(() => {
       this.starvedTimer = undefined;
-      if (this.running && this.held) this.tryWritable();
+      if (this.running && this.held && !this.ending) this.tryWritable();
     }, STARVED_MILLISECONDS);
   }
 
@@ -298,6 +311,6 @@ export class Vif2Link {
   private fail(code: Errno, message: string): void {
     if (!this.running) return;
     this.running = false;
-    this.settings.fail(code, message);
+    if (!this.ending) this.settings.fail(code, message);
   }
 }

@@ -132,6 +132,11 @@ export abstract class Vif2Port implements FramePort {
     this.link.start();
   }
 
+  /** Sends nothing new; takes what the peer has sent so far. */
+  protected windDown(): void {
+    this.link?.windDown();
+  }
+
   /** Ends traffic and lets go of grants, leases and timers; rings and port are the driver's. Idempotent. */
   protected stopLink(): void {
     this.link?.stop();

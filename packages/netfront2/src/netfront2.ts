@@ -20,25 +20,25 @@ export class Netfront2 extends Vif2Port implements FrontendDevice {
   readonly name: string;
   private rings: RingMemory | undefined;
   private receiverCopy = false;
-  private ownMac: Uint8Array | undefined;
+  private ownMac: string | undefined;
 
   constructor(
     readonly deviceLink: DeviceLink,
     options: Netfront2Options = {},
   ) {
     super(deviceLink.domain, deviceLink.peer, options);
-    this.name = `vif2-${deviceLink.domain.id}.${deviceLink.number}`;
+    this.name = `netfront2-${deviceLink.domain.id}.${deviceLink.number}`;
   }
 
-  /** The guest's own address, known from `prepare` on; six bytes. */
-  get mac(): Uint8Array | undefined {
+  /** The guest's own address, as the toolstack wrote it; known from `prepare` on. */
+  get mac(): string | undefined {
     return this.ownMac;
   }
 
   async prepare(): Promise<Readonly<Record<string, string>>> {
     const link = this.deviceLink;
     this.release();
-    this.ownMac = parseMac(await link.readOwn('mac'));
+    this.ownMac = await link.readOwn('mac');
     const features = await readBackendFeatures(link);
     this.receiverCopy = features.receiverCopy;
     const order = Math.min(this.options.ringPageOrder ?? DEFAULT_RING_ORDER, features.maxRingPageOrder);
@@ -72,6 +72,10 @@ export class Netfront2 extends Vif2Port implements FrontendDevice {
       fragmentKind: this.receiverCopy && this.exactGrants() ? 'receiver_copy' : 'receiver_map',
       onlySource,
     });
+  }
+
+  closing(): void {
+    this.windDown();
   }
 
   async disconnect(): Promise<void> {
