@@ -113,7 +113,7 @@ export class Machine {
       clock: this.#thread.clock,
       scheduler: this.scheduler,
       store: this.store.connect(id, privileged),
-      createGrants: (guest) => bootGuestGrants(this.hypervisor, guest),
+      createGrants: (guest) => bootGuestGrants(this.hypervisor, guest, this.scheduler),
     });
     this.#thread.add(domain);
     return domain;

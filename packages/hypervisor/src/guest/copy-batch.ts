@@ -58,7 +58,7 @@ export class SimulatedCopyBatch implements GrantCopyBatch {
     words[element + SOURCE_DOMID_OFFSET] = owner | (offset << 16);
     words[element + TARGET] = this.#ownFrame(address);
     words[element + TARGET + 1] = 0;
-    words[element + TARGET_DOMID_OFFSET] = DOMID_SELF | (address << 16);
+    words[element + TARGET_DOMID_OFFSET] = DOMID_SELF | ((address & 0xfff) << 16);
     words[element + LENGTH_FLAGS] = length | SOURCE_GREF;
     this.#added(element);
   }
@@ -76,7 +76,7 @@ export class SimulatedCopyBatch implements GrantCopyBatch {
     const address = source.base + sourceOffset;
     words[element + SOURCE] = this.#ownFrame(address);
     words[element + SOURCE + 1] = 0;
-    words[element + SOURCE_DOMID_OFFSET] = DOMID_SELF | (address << 16);
+    words[element + SOURCE_DOMID_OFFSET] = DOMID_SELF | ((address & 0xfff) << 16);
     words[element + TARGET] = ref;
     words[element + TARGET + 1] = 0;
     words[element + TARGET_DOMID_OFFSET] = owner | (offset << 16);

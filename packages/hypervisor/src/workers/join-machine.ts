@@ -45,7 +45,7 @@ export function joinMachine(handle: DomainHandle, scheduler?: SchedulerLike): Jo
     clock: thread.clock,
     scheduler: scheduler ?? asyncScheduler,
     store,
-    createGrants: (guest) => bootGuestGrants(hypervisor, guest),
+    createGrants: (guest) => bootGuestGrants(hypervisor, guest, scheduler ?? asyncScheduler),
   });
   thread.add(domain);
   Atomics.store(memory.words, block + Block.doorbell, hypervisor.thread);
