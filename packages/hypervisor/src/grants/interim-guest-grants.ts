@@ -100,6 +100,7 @@ export class InterimGuestGrants implements GrantTable, GrantEntries {
     length: number,
     readonly: boolean,
   ): void {
+    this.#needVersion2('sub-page');
     if (this.#stopped) return;
     const entry = this.#entry(ref);
     this.#words[entry + 1] = offset | (length << 16);
@@ -115,6 +116,7 @@ export class InterimGuestGrants implements GrantTable, GrantEntries {
     ownerRef: GrantRef,
     readonly: boolean,
   ): void {
+    this.#needVersion2('transitive');
     if (this.#stopped) return;
     const entry = this.#entry(ref);
     this.#words[entry + 1] = owner;
@@ -186,6 +188,11 @@ export class InterimGuestGrants implements GrantTable, GrantEntries {
       });
     }
     return held.length;
+  }
+
+  #needVersion2(kind: string): void {
+    if (this.version2) return;
+    throw new Error(`${kind} grants need grant table version 2; this domain runs version 1 (see capabilities)`);
   }
 
   #publish(entry: number, flags: number, peer: DomainId): void {
