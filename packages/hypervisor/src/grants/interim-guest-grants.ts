@@ -192,7 +192,9 @@ export class InterimGuestGrants implements GrantTable, GrantEntries {
 
   #needVersion2(kind: string): void {
     if (this.version2) return;
-    throw new Error(`${kind} grants need grant table version 2; this domain runs version 1 (see capabilities)`);
+    throw new Error(
+      `${kind} grants need grant table version 2; this domain runs version 1 (see capabilities)`,
+    );
   }
 
   #publish(entry: number, flags: number, peer: DomainId): void {

@@ -17,6 +17,8 @@ export const FrameFlag = {
   allocated: 1,
   /** Taken from its owner by a transfer; belongs to nobody. */
   stolen: 2,
+  /** Was somebody's before: has to be zeroed. A frame never used is zero, and the host has not spent memory on it. */
+  used: 4,
 } as const;
 
 const NOBODY = -1;
@@ -56,13 +58,19 @@ export class FrameTable {
     return Atomics.load(this.#words, this.#entry(frame) + REFERENCES);
   }
 
-  /** Claims a free frame with its owner's reference. The caller holds the heap lock. */
-  claim(frame: number, owner: number): void {
+  /**
+   * Claims a free frame with its owner's reference. The caller holds the heap lock.
+   *
+   * @returns whether the frame may hold bytes of an earlier owner.
+   */
+  claim(frame: number, owner: number): boolean {
     const entry = this.#entry(frame);
+    const used = (Atomics.load(this.#words, entry + FLAGS) & FrameFlag.used) !== 0;
     this.#words[entry + GUEST_FRAME] = -1;
-    Atomics.store(this.#words, entry + FLAGS, FrameFlag.allocated);
+    Atomics.store(this.#words, entry + FLAGS, FrameFlag.allocated | FrameFlag.used);
     Atomics.store(this.#words, entry + REFERENCES, 1);
     Atomics.store(this.#words, entry + OWNER, owner + 1);
+    return used;
   }
 
   /** Takes a reference; false when the frame is not `owner`'s. Never revives a frame whose last reference has gone. */

@@ -20,7 +20,6 @@ export class PageAllocator {
     const first = this.#lowestRun(count);
     if (first >= 0) this.#claim(first, count, owner);
     unlock(words, HEADER.heapLock);
-    if (first >= 0) this.memory.kernels.fill(first << PAGE_SHIFT, 0, count * PAGE_SIZE);
     return first;
   }
 
@@ -35,9 +34,7 @@ export class PageAllocator {
     }
     unlock(words, HEADER.heapLock);
     if (first < 0) return 0;
-    const address = first << PAGE_SHIFT;
-    this.memory.kernels.fill(address, 0, count * PAGE_SIZE);
-    return address;
+    return first << PAGE_SHIFT;
   }
 
   freeXenPages(address: number, count: number): void {
@@ -55,7 +52,9 @@ export class PageAllocator {
   }
 
   #claim(first: number, count: number, owner: number): void {
-    for (let frame = first; frame < first + count; frame++) this.frames.claim(frame, owner);
+    for (let frame = first; frame < first + count; frame++) {
+      if (this.frames.claim(frame, owner)) this.memory.kernels.fill(frame << PAGE_SHIFT, 0, PAGE_SIZE);
+    }
     Atomics.sub(this.memory.words, HEADER.freeFrames, count);
   }
 
