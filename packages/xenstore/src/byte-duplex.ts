@@ -17,6 +17,8 @@ export interface ByteReceiver {
 }
 
 export interface ByteDuplex {
+  /** Whether the other end learns nothing of our `close()` and has to be told by message before. */
+  readonly outlivesClose?: boolean;
   /** Names the receiver, once; nothing is delivered before, nor in the same call. */
   open(receiver: ByteReceiver): void;
   /** Takes bytes to send. `false` asks to wait for `drained()`; the bytes are accepted all the same. */

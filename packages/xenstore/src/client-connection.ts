@@ -108,6 +108,9 @@ export class ClientConnection {
   /** Ends the connection; what is pending is rejected with `ENOTCONN`. What was asked for before is still sent. */
   close(): void {
     if (this.#over) return;
+    if (this.#duplex.outlivesClose === true) {
+      this.request('RESET_WATCHES', '\0').catch(() => undefined);
+    }
     this.#send();
     this.#end('ENOTCONN', false);
   }

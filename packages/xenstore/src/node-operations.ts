@@ -66,7 +66,7 @@ export function writeNode(access: NodeAccess, path: string, value: string): void
     checkSize(access, written);
     view.put(path, written);
   }
-  report(access.view, path);
+  access.view.changed(path, false);
 }
 
 /** MKDIR. */
@@ -75,7 +75,7 @@ export function makeDirectory(access: NodeAccess, path: string): void {
   if (typeof node !== 'string') return;
   if (node !== 'ENOENT') refuse(node);
   createNode(access, path, '');
-  report(access.view, path);
+  access.view.changed(path, false);
 }
 
 /** RM, with everything below. */
@@ -98,16 +98,7 @@ export function removeTree(view: StoreView, path: string, reported: boolean): vo
   const parentNode = parent === undefined ? undefined : view.get(parent);
   const gone = descendantsFirst(view, path);
   for (const each of gone) {
-    const exact = each !== path;
-    const node = view.get(each);
-    if (node === undefined) continue;
-    const above = parentPath(each);
-    const aboveNode = above === undefined ? undefined : view.get(above);
-    if (reported) {
-      const readable =
-        aboveNode === undefined ? [node.permissions] : [node.permissions, aboveNode.permissions];
-      view.changed(each, exact, readable);
-    }
+    if (reported) view.changed(each, each !== path);
     view.nextGeneration();
     view.delete(each);
   }
@@ -125,7 +116,7 @@ export function setPermissions(access: NodeAccess, path: string, permissions: Pe
   const changed = { ...node, permissions, generation: view.nextGeneration() };
   checkSize(access, changed);
   view.put(path, changed);
-  report(view, path, before);
+  view.changed(path, false, before);
 }
 
 /** Creates a node and the parents it lacks; they inherit the permissions of the nearest ancestor. */
@@ -175,17 +166,6 @@ function checkSize(access: NodeAccess, node: StoreNode, childBytes = node.childr
   if (access.identity.privileged) return;
   const size = NODE_BYTES + node.permissions.length * PERMISSION_BYTES + node.value.length + childBytes;
   if (exceeds(size, access.quotas['node-size'])) refuse('ENOSPC');
-}
-
-function report(view: StoreView, path: string, before?: PermissionList): void {
-  const node = view.get(path);
-  const parent = parentPath(path);
-  const parentNode = parent === undefined ? undefined : view.get(parent);
-  const readable: PermissionList[] = [];
-  if (before !== undefined) readable.push(before);
-  if (node !== undefined) readable.push(node.permissions);
-  if (parentNode !== undefined) readable.push(parentNode.permissions);
-  view.changed(path, false, readable);
 }
 
 /** A node and all below it, every node behind its descendants. */

@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+import { parentPath } from './paths';
 import { ownedBy, type PermissionList } from './permissions';
 
 /** The names of a node's children, in creation order. Shared lists are copied before they change. */
@@ -72,11 +73,12 @@ export interface StoreView {
   /** Nodes a domain owns. */
   ownedNodes(domid: number): number;
   /**
-   * Reports a change for watches: at `path` and above, or (`exact`) at `path` alone.
+   * Reports a change for watches: at `path` and above, or (`exact`) at `path` alone. To be called while the node is
+   * there. Told are those who may read the node or its parent.
    *
-   * @param readable - permission lists, of which one must let a watcher read.
+   * @param former - permissions the node had before, if they changed: they count as well.
    */
-  changed(path: string, exact: boolean, readable: readonly PermissionList[]): void;
+  changed(path: string, exact: boolean, former?: PermissionList): void;
 }
 
 export class NodeTree {
@@ -161,7 +163,10 @@ export class NodeTree {
   }
 }
 
-/** Where changes are reported to. */
+/**
+ * Where changes are reported to; one of the lists must let a watcher read. Called with the tree in its state after the
+ * change, but for removals.
+ */
 export type ChangeSink = (path: string, exact: boolean, readable: readonly PermissionList[]) => void;
 
 /** The tree without a transaction: changes take effect and are reported at once. */
@@ -186,7 +191,13 @@ export class DirectView implements StoreView {
   ownedNodes(domid: number): number {
     return this.tree.ownedNodes(domid);
   }
-  changed(path: string, exact: boolean, readable: readonly PermissionList[]): void {
+  changed(path: string, exact: boolean, former?: PermissionList): void {
+    const readable: PermissionList[] = former === undefined ? [] : [former];
+    const parent = parentPath(path);
+    for (const place of parent === undefined ? [path] : [path, parent]) {
+      const node = this.tree.get(place);
+      if (node !== undefined) readable.push(node.permissions);
+    }
     this.sink(path, exact, readable);
   }
 }

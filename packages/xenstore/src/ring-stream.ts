@@ -187,6 +187,7 @@ export class RingServerEnd extends RingStream {
 
 /** The domain's end. */
 export class RingClientEnd extends RingStream {
+  readonly outlivesClose = true;
   readonly #reconnect: boolean;
 
   /**

@@ -176,11 +176,10 @@ export class XenStoreServer {
 
   /**
    * Forgets a domain: its connections, watches and transactions end, nodes it owns are deleted, permissions that name
-   * it become void, and `@releaseDomain` fires. Unknown domains and dom0 are left alone.
+   * it become void, and, if it was introduced, `@releaseDomain` fires. dom0 is left alone.
    */
   releaseDomain(domid: number): void {
-    const domain = this.#domains.get(domid);
-    if (domid === 0 || domain === undefined) return;
+    if (domid === 0) return;
     for (const connection of [...this.#connections]) {
       if (connection.domid === domid) connection.end();
       else for (const transaction of connection.transactions.values()) transaction.domainGone(domid);
@@ -188,7 +187,7 @@ export class XenStoreServer {
     this.#rings.delete(domid);
     this.#removeDomainNodes(domid);
     this.#quotas.forget(domid);
-    const wasIntroduced = domain.introduced;
+    const wasIntroduced = this.#domains.introduced(domid);
     this.#domains.forget(domid);
     if (wasIntroduced) this.#fireSpecial('@releaseDomain', domid);
     this.#options.domainReleased?.(domid);
@@ -364,7 +363,7 @@ export class XenStoreServer {
         connection.inReady = false;
         if (!connection.hasRequest) continue;
         budget -= 1;
-        this.#serveNext(connection);
+        this.#guarded(connection, () => this.#serveNext(connection));
         if (connection.hasRequest) {
           connection.inReady = true;
           this.#ready.push(connection);
@@ -376,11 +375,22 @@ export class XenStoreServer {
       this.#dirty = [];
       for (const connection of round) {
         connection.inDirty = false;
-        connection.flush();
+        this.#guarded(connection, () => connection.flush());
       }
     }
     this.#scheduled = 'no';
     if (this.#ready.length > 0) this.#schedule(this.#ready.every((connection) => connection.gathered));
+  }
+
+  /** Whatever a transport throws ends its own connection and nothing else. */
+  #guarded(connection: Connection, work: () => void): void {
+    try {
+      work();
+    } catch (reason) {
+      this.#faults += 1;
+      debug('a client of domain %d failed: %O', connection.domid, reason);
+      connection.end();
+    }
   }
 
   #serveNext(connection: Connection): void {

@@ -17,8 +17,6 @@ interface Touched {
   node: StoreNode | undefined;
   changed: boolean;
   event: 'none' | 'exact' | 'subtree';
-  /** Lists of which one lets a watcher read, as of the changes made so far. */
-  readable: readonly PermissionList[];
 }
 
 export interface TransactionLimits {
@@ -64,10 +62,9 @@ export class Transaction implements StoreView {
     return this.tree.ownedNodes(domid) + (this.#ownedChange.get(domid) ?? 0);
   }
 
-  changed(path: string, exact: boolean, readable: readonly PermissionList[]): void {
+  changed(path: string, exact: boolean): void {
     const touched = this.#touch(path);
     if (touched.event !== 'subtree') touched.event = exact ? 'exact' : 'subtree';
-    touched.readable = [...touched.readable, ...readable];
   }
 
   /** Makes the commit answer EAGAIN if the overlay holds something that names a domain that has just gone. */
@@ -93,7 +90,7 @@ export class Transaction implements StoreView {
     const events: [string, boolean, readonly PermissionList[]][] = [];
     for (const [path, touched] of this.#touched) {
       if (touched.event === 'none' || (touched.seen === ABSENT && touched.node === undefined)) continue;
-      events.push([path, touched.event === 'exact', [...touched.readable, ...this.#currentLists(path)]]);
+      events.push([path, touched.event === 'exact', this.#readable(path)]);
     }
     for (const [path, { changed, node }] of this.#touched) {
       if (!changed) continue;
@@ -103,14 +100,14 @@ export class Transaction implements StoreView {
     for (const [path, exact, readable] of events) sink(path, exact, readable);
   }
 
-  /** Permission lists of the node and its parent, from the overlay. */
-  #currentLists(path: string): PermissionList[] {
+  /** Permission lists of the node and its parent, before and after the transaction. */
+  #readable(path: string): PermissionList[] {
     const lists: PermissionList[] = [];
     const parent = parentPath(path);
     for (const place of parent === undefined ? [path] : [path, parent]) {
-      const touched = this.#touched.get(place);
-      const node = touched === undefined ? this.tree.get(place) : touched.node;
-      if (node !== undefined) lists.push(node.permissions);
+      for (const node of [this.#touched.get(place)?.node, this.tree.get(place)]) {
+        if (node !== undefined) lists.push(node.permissions);
+      }
     }
     return lists;
   }
@@ -129,7 +126,6 @@ export class Transaction implements StoreView {
       node,
       changed: false,
       event: 'none',
-      readable: [],
     };
     this.#touched.set(path, touched);
     return touched;
