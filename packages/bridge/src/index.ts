@@ -1,1 +1,10 @@
-export {};
+export * from './bridge';
+export type { BridgePort, BridgePortCounters } from './bridge-port';
+export * from './capture-port';
+export * from './capture-sink';
+export * from './captured';
+export * from './generator-port';
+export * from './mac-table';
+export * from './port-decorator';
+export * from './traced';
+export * from './with-faults';
