@@ -73,11 +73,8 @@ export class PacketReceiver {
     const drop = packetDrop(head, this.maxFragments);
     if (drop !== undefined) return this.refuse(id, owed, drop);
     this.badRanges = 0;
-    if (!this.batch.add(head, consumer.messageOffset, owed)) {
-      this.settings.counters.dropped.noBuffer += 1;
-      if (owed) this.batch.addRefused(id);
-    }
-    return undefined;
+    if (this.batch.add(head, consumer.messageOffset, owed)) return undefined;
+    return this.addLater(owed);
   }
 
   /** The batch must be completed before the next PACKET. */
@@ -128,6 +125,22 @@ export class PacketReceiver {
     this.batch.forgetCopies();
     for (let index = 0; index < this.batch.length; index += 1) this.batch.releasePages(index);
     this.batch.clear();
+  }
+
+  /** The pool is empty: once the batch so far is delivered, its pages may be free again. */
+  private addLater(owed: boolean): string | undefined {
+    if (this.batch.length > 0) {
+      const fault = this.complete();
+      if (fault !== undefined || this.ended) return fault;
+      if (owed) {
+        this.owed = 1;
+        this.batchIds.add(this.head.id);
+      }
+      if (this.batch.add(this.head, this.consumer.messageOffset, owed)) return undefined;
+    }
+    this.settings.counters.dropped.noBuffer += 1;
+    if (owed) this.batch.addRefused(this.head.id);
+    return undefined;
   }
 
   private deliver(index: number): void {

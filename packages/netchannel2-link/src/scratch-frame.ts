@@ -1,6 +1,9 @@
 import { FrameCursor, type FramePool, type PooledPage } from '@netchannel2/frames';
 import { type Frame, PAGE_SIZE } from '@netchannel2/xen';
 
+/** Pages of the pool that sending leaves alone: two of the longest frames can always be received. */
+const KEPT_FOR_RECEIVING = 34;
+
 /**
  * Frames rebuilt in pages of the pool on their way out: heap bytes, and frames in more pieces than the peer takes. One
  * cursor serves all; its pages are given up by `end`, the sender holds leases of its own by then.
@@ -8,8 +11,11 @@ import { type Frame, PAGE_SIZE } from '@netchannel2/xen';
 export class ScratchFrame {
   readonly cursor = new FrameCursor();
   private readonly pages: PooledPage[] = [];
+  private readonly keep: number;
 
-  constructor(private readonly pool: FramePool) {}
+  constructor(private readonly pool: FramePool) {
+    this.keep = Math.min(KEPT_FOR_RECEIVING, (pool.available + pool.outstanding) >> 1);
+  }
 
   /** A copy of heap bytes. `false`: the pool is empty; nothing is held. */
   fromBytes(bytes: Uint8Array): boolean {
@@ -67,7 +73,7 @@ export class ScratchFrame {
   }
 
   private addPage(): PooledPage | undefined {
-    const page = this.pool.take();
+    const page = this.pool.available > this.keep ? this.pool.take() : undefined;
     if (page === undefined) this.end();
     else this.pages.push(page);
     return page;
