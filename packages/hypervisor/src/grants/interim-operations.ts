@@ -62,6 +62,10 @@ export class InterimGrantOperations implements GrantOperations {
   readonly #halfwords: Uint16Array;
   readonly #source = new Acquired();
   readonly #target = new Acquired();
+  #heldDomid = -1;
+  #heldTable = 0;
+  #bytesBy = 0;
+  #bytesFor = 0;
 
   constructor(
     private readonly host: GrantTableHost,
@@ -142,7 +146,7 @@ export class InterimGrantOperations implements GrantOperations {
         return 0;
       case 5:
         words[own + Table.copies] = (words[own + Table.copies] as number) + count;
-        for (let index = 0; index < count; index++) this.#copy(caller, own, (address >>> 2) + index * 10);
+        this.#copyAll(caller, own, address >>> 2, count);
         return 0;
       default:
         return ENOSYS;
@@ -471,6 +475,128 @@ export class InterimGrantOperations implements GrantOperations {
     Atomics.sub(words, own + Table.mappings, 1);
     this.#release(side, write);
     this.host.releasePage(frame, write);
+  }
+
+  /** Elements between the caller's own pages and idle grants of one domain share that table's lock. */
+  #copyAll(caller: number, own: number, first: number, count: number): void {
+    const words = this.#words;
+    const end = first + count * 10;
+    for (let element = first; element < end; element += 10) {
+      if (this.#copyPlain(caller, element)) {
+        words[element + 9] = GrantStatus.okay;
+        continue;
+      }
+      this.#letGo();
+      this.#copy(caller, own, element);
+    }
+    this.#letGo();
+    add64(words, own + Table.bytesCopiedBy, this.#bytesBy);
+    this.#bytesBy = 0;
+  }
+
+  /**
+   * The usual element: one side granted, its entry used by nobody else and not transitive, and nothing wrong with it.
+   * False, nothing done, for every other.
+   */
+  #copyPlain(caller: number, element: number): boolean {
+    const words = this.#words;
+    const lengthFlags = words[element + 8] as number;
+    const length = lengthFlags & 0xffff;
+    const direction = lengthFlags >>> 16;
+    if (length === 0 || (direction !== 1 && direction !== 2)) return false;
+    const write = direction === 2;
+    const grantedAt = write ? element + 4 : element;
+    const localAt = write ? element : element + 4;
+    const ref = words[grantedAt] as number;
+    const grantedWord = words[grantedAt + 2] as number;
+    const localWord = words[localAt + 2] as number;
+    const offset = grantedWord >>> 16;
+    const localOffset = localWord >>> 16;
+    if ((localWord & 0xffff) !== DOMID_SELF || offset + length > 4096 || localOffset + length > 4096)
+      return false;
+    const domid = grantedWord & 0xffff;
+    if (domid === caller || (domid !== this.#heldDomid && !this.#hold(domid))) return false;
+    const table = this.#heldTable;
+    if (ref >>> 0 >= (words[table + Table.entries] as number)) return false;
+    const lists = words[table + Table.lists] as number;
+    const active = (words[lists + ACTIVE_LIST + (ref >>> 9)] as number) + (ref & 511) * ACTIVE_WORDS;
+    if (words[active + PIN] !== 0) return false;
+    const local = this.host.machineFrame(caller, (words[localAt] as number) >>> 0, !write);
+    if (local < 0) return false;
+    const version2 = words[table + Table.version] === 2;
+    const entry = version2
+      ? (words[lists + (ref >>> 8)] as number) + (ref & 255) * 4
+      : (words[lists + (ref >>> 9)] as number) + (ref & 511) * 2;
+    const header = Atomics.load(words, entry);
+    if ((header & 3) !== 1 || header >>> 16 !== caller || (write && (header & 4) !== 0)) return false;
+    const bits = write ? READING | WRITING : READING;
+    let half = 0;
+    if (version2) {
+      half = ((words[lists + STATUS_LIST + (ref >>> 11)] as number) << 1) + (ref & 2047);
+      Atomics.or(this.#halfwords, half, bits);
+      if (Atomics.load(words, entry) !== header) {
+        Atomics.and(this.#halfwords, half, ~bits & 0xffff);
+        return false;
+      }
+    } else if (Atomics.compareExchange(words, entry, header, header | bits) !== header) {
+      return false;
+    }
+    const done = this.#moveBytes(domid, entry, header, version2, write, offset, local, localOffset, length);
+    if (version2) Atomics.and(this.#halfwords, half, ~bits & 0xffff);
+    else Atomics.and(words, entry, ~bits);
+    return done;
+  }
+
+  #moveBytes(
+    domid: number,
+    entry: number,
+    header: number,
+    version2: boolean,
+    write: boolean,
+    offset: number,
+    local: number,
+    localOffset: number,
+    length: number,
+  ): boolean {
+    const words = this.#words;
+    if (version2) {
+      if (words[entry + 3] !== 0) return false;
+      if ((header & 0x100) !== 0) {
+        const range = words[entry + 1] as number;
+        const start = range & 0x7fff;
+        if (offset < start || offset + length > start + (range >>> 16)) return false;
+      }
+    }
+    const guestFrame = (version2 ? (words[entry + 2] as number) : (words[entry + 1] as number)) >>> 0;
+    const frame = this.host.machineFrame(domid, guestFrame, write);
+    if (frame < 0) return false;
+    const granted = (frame << 12) + offset;
+    const own = (local << 12) + localOffset;
+    this.host.copy(write ? granted : own, write ? own : granted, length);
+    this.#bytesBy += length;
+    this.#bytesFor += length;
+    return true;
+  }
+
+  /** Takes the lock of a domain's table, in place of the one held before. */
+  #hold(domid: number): boolean {
+    this.#letGo();
+    const table = this.host.grantTableBlock(domid) >>> 2;
+    if (table === 0 || this.#words[table + Table.version] === 0) return false;
+    lock(this.#words, table + Table.lock);
+    this.#heldDomid = domid;
+    this.#heldTable = table;
+    return true;
+  }
+
+  #letGo(): void {
+    const table = this.#heldTable;
+    if (table === 0) return;
+    add64(this.#words, table + Table.bytesCopiedFor, this.#bytesFor);
+    unlock(this.#words, table + Table.lock);
+    this.#bytesFor = 0;
+    this.#heldDomid = -1;
+    this.#heldTable = 0;
   }
 
   #copy(caller: number, own: number, element: number): void {
