@@ -39,4 +39,27 @@ export {
 } from './frontend-transitions';
 export * from './mac-address';
 export * from './peer-values';
+export { ConfigurationError } from './toolstack/configuration-error';
+export {
+  DEFAULT_BRIDGE,
+  DEFAULT_MTU,
+  DEFAULT_SCRIPT,
+  type DeviceConfiguration,
+} from './toolstack/device-configuration';
+export type { DeviceEntry } from './toolstack/device-list';
+export type { DeviceIdentity } from './toolstack/device-nodes';
+export { type HotplugCall, type HotplugScript, interfaceName } from './toolstack/hotplug';
+export { formatRateNode, parseRate, parseRateNode, type RateLimit } from './toolstack/rate';
+export {
+  type AttachOptions,
+  type DetachOptions,
+  Toolstack,
+  ToolstackError,
+  type ToolstackOptions,
+} from './toolstack/toolstack';
+export {
+  parseVifList,
+  parseVifSpecification,
+  type VifSpecificationOptions,
+} from './toolstack/vif-specification';
 export * from './xenbus-state';
