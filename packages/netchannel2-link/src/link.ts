@@ -4,6 +4,7 @@ import {
   finishPacketId,
   MessageType,
   messageSize,
+  RING_EMPTY,
   RING_FAULT,
   setMaxFragmentsValue,
   setMaxPacketsValue,
@@ -52,6 +53,10 @@ export class Vif2Link {
   private peerChecksum = false;
   private peerTcpv4 = false;
   private unflushed = 0;
+  /** Of the pass: messages it may still take, and what ended it. */
+  private left = 0;
+  private fault: string | undefined = undefined;
+  private finished = 0;
   private running = false;
   private inPass = false;
   private held = false;
@@ -166,49 +171,65 @@ export class Vif2Link {
       this.fail('EPROTO', consumer.fault ?? 'ring broken');
       return -1;
     }
-    let taken = 0;
-    let finished = 0;
-    let fault: string | undefined;
-    while (taken < PASS_BUDGET) {
-      const type = consumer.next();
-      if (type < 0) {
-        if (type === RING_FAULT) fault = consumer.fault ?? 'ring broken';
-        break;
-      }
-      taken += 1;
-      if (type === MessageType.packet) fault = this.takePacket();
-      else if (type === MessageType.finishPacket) {
-        finished += 1;
-        fault = this.takeFinish();
-      } else fault = this.takeControl(type);
-      if (fault !== undefined) break;
-      if (consumer.publishDue && consumer.publish()) this.notify();
+    this.left = PASS_BUDGET;
+    this.fault = undefined;
+    const finishedBefore = this.finished;
+    let type = consumer.next();
+    // Messages come in runs of a kind; each kind has a loop of its own, which the compiler can keep together.
+    while (type >= 0) {
+      if (type === MessageType.packet) type = this.takePackets();
+      else if (type === MessageType.finishPacket) type = this.takeFinishes();
+      else type = this.step(this.takeControl(type));
     }
-    if (finished > 0) this.stallWatch.progress(finished);
-    if (fault === undefined) return taken;
+    if (this.finished !== finishedBefore) this.stallWatch.progress(this.finished - finishedBefore);
+    const fault = type === RING_FAULT ? (this.fault ?? consumer.fault ?? 'ring broken') : undefined;
+    if (fault === undefined) return PASS_BUDGET - this.left;
     this.fail('EPROTO', fault);
     return -1;
   }
 
-  private takePacket(): string | undefined {
-    if (messageSize(this.consumer.header) < 24) return 'PACKET of less than 24 bytes';
-    if (this.receiver.full) {
-      const fault = this.receiver.complete();
-      if (fault !== undefined) return fault;
-      if (!this.running) return undefined;
+  /** Goes on to the next message, within the budget. @returns its type, or {@link RING_EMPTY} or {@link RING_FAULT}. */
+  private step(fault: string | undefined): number {
+    if (fault !== undefined) {
+      this.fault = fault;
+      return RING_FAULT;
     }
-    return this.receiver.receive();
+    this.left -= 1;
+    if (this.consumer.publishDue && this.consumer.publish()) this.notify();
+    return this.left === 0 ? RING_EMPTY : this.consumer.next();
   }
 
-  private takeFinish(): string | undefined {
+  private takePackets(): number {
+    const { receiver, consumer } = this;
+    let type: number;
+    do {
+      if (messageSize(consumer.header) < 24) return this.step('PACKET of less than 24 bytes');
+      if (receiver.full) {
+        const fault = receiver.complete();
+        if (fault !== undefined || !this.running) return this.step(fault);
+      }
+      type = this.step(receiver.receive());
+    } while (type === MessageType.packet);
+    return type;
+  }
+
+  private takeFinishes(): number {
     const { grants, consumer } = this;
-    // One fetch, into a local: this is the private copy.
-    const id = finishPacketId(consumer.words, consumer.messageWord);
-    const outcome = grants === undefined ? FinishOutcome.unknown : grants.finish(id);
-    if (outcome === FinishOutcome.done) return undefined;
-    return outcome === FinishOutcome.unknown
-      ? 'FINISH of a packet that is not unfinished'
-      : 'finished packets stay in use';
+    let type: number;
+    do {
+      // One fetch, into a local: this is the private copy.
+      const id = finishPacketId(consumer.words, consumer.messageWord);
+      const outcome = grants === undefined ? FinishOutcome.unknown : grants.finish(id);
+      if (outcome !== FinishOutcome.done) {
+        const unknown = outcome === FinishOutcome.unknown;
+        return this.step(
+          unknown ? 'FINISH of a packet that is not unfinished' : 'finished packets stay in use',
+        );
+      }
+      this.finished = (this.finished + 1) | 0;
+      type = this.step(undefined);
+    } while (type === MessageType.finishPacket);
+    return type;
   }
 
   private takeControl(type: number): string | undefined {

@@ -33,8 +33,6 @@ export class PacketReceiver {
   private failedCopies = 0;
   private completing = false;
   private ended = false;
-  private delivered = 0;
-  private deliveredBytes = 0;
 
   /**
    * @param maxPackets the credit advertised.
@@ -93,26 +91,11 @@ export class PacketReceiver {
     if (batch.length === 0) return undefined;
     this.completing = true;
     batch.obtain();
-    let fault: string | undefined;
-    for (let index = 0; index < batch.length; index += 1) {
-      const state = batch.state(index);
-      if (state === BatchEntry.filled) this.failedCopies = 0;
-      else if (state === BatchEntry.failed) {
-        this.failedCopies += 1;
-        this.settings.counters.dropped.notObtained += 1;
-        if (this.failedCopies === MOST_FAILED_COPIES) fault = '100 packets in a row whose grants do not work';
-      }
-      if (!batch.isOwed(index)) continue;
-      const flags = state === BatchEntry.filled ? 0 : FINISH_NOT_OBTAINED;
-      if (!this.finishes.finish(batch.id(index), flags)) fault = 'peer does not take its FINISHes';
-    }
+    const fault = this.finishAll();
     this.owed = 0;
     this.batchIds.clear();
-    for (let index = 0; index < batch.length; index += 1) {
-      if (!this.ended && fault === undefined && batch.state(index) === BatchEntry.filled) this.deliver(index);
-      batch.releasePages(index);
-    }
-    this.countDelivered();
+    if (fault === undefined) this.deliverAll();
+    for (let index = 0; index < batch.length; index += 1) batch.releasePages(index);
     batch.clear();
     this.completing = false;
     return fault;
@@ -125,6 +108,56 @@ export class PacketReceiver {
     this.batch.forgetCopies();
     for (let index = 0; index < this.batch.length; index += 1) this.batch.releasePages(index);
     this.batch.clear();
+  }
+
+  private finishAll(): string | undefined {
+    const { batch, finishes } = this;
+    const count = batch.length;
+    let fault: string | undefined;
+    for (let index = 0; index < count; index += 1) {
+      const state = batch.state(index);
+      if (state !== BatchEntry.filled) {
+        if (state === BatchEntry.failed) fault = this.countFailed() ?? fault;
+      } else this.failedCopies = 0;
+      if (!batch.isOwed(index)) continue;
+      const flags = state === BatchEntry.filled ? 0 : FINISH_NOT_OBTAINED;
+      if (!finishes.finish(batch.id(index), flags)) fault = 'peer does not take its FINISHes';
+    }
+    return fault;
+  }
+
+  private countFailed(): string | undefined {
+    this.failedCopies += 1;
+    this.settings.counters.dropped.notObtained += 1;
+    return this.failedCopies === MOST_FAILED_COPIES
+      ? '100 packets in a row whose grants do not work'
+      : undefined;
+  }
+
+  private deliverAll(): void {
+    const { batch, frames } = this;
+    const count = batch.length;
+    let delivered = 0;
+    let bytes = 0;
+    for (let index = 0; index < count && !this.ended; index += 1) {
+      if (batch.state(index) !== BatchEntry.filled || !this.isAllowed(index)) continue;
+      delivered += 1;
+      bytes += batch.frameLength(index);
+      if (frames.observed) {
+        const cursor = batch.load(index);
+        frames.emit(cursor);
+        cursor.end();
+      } else this.settings.counters.dropped.noSubscriber += 1;
+    }
+    const { counters } = this.settings;
+    counters.framesReceived += delivered;
+    counters.bytesReceived += bytes;
+  }
+
+  private isAllowed(index: number): boolean {
+    if (this.onlySource === undefined || this.batch.comesFrom(index, this.onlySource)) return true;
+    this.settings.counters.dropped.sourceMac += 1;
+    return false;
   }
 
   /** The pool is empty: once the batch so far is delivered, its pages may be free again. */
@@ -141,32 +174,6 @@ export class PacketReceiver {
     this.settings.counters.dropped.noBuffer += 1;
     if (owed) this.batch.addRefused(this.head.id);
     return undefined;
-  }
-
-  private deliver(index: number): void {
-    const { batch, frames } = this;
-    if (this.onlySource !== undefined && !batch.comesFrom(index, this.onlySource)) {
-      this.settings.counters.dropped.sourceMac += 1;
-      return;
-    }
-    this.delivered += 1;
-    this.deliveredBytes += batch.frameLength(index);
-    if (!frames.observed) {
-      this.settings.counters.dropped.noSubscriber += 1;
-      return;
-    }
-    const cursor = batch.load(index);
-    frames.emit(cursor);
-    cursor.end();
-  }
-
-  /** Once a batch: the counters are numbers of any size, which cost more than small ones. */
-  private countDelivered(): void {
-    const { counters } = this.settings;
-    counters.framesReceived += this.delivered;
-    counters.bytesReceived += this.deliveredBytes;
-    this.delivered = 0;
-    this.deliveredBytes = 0;
   }
 
   private refuse(id: number, owed: boolean, reason: PacketDrop): string | undefined {
