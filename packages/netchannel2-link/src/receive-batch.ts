@@ -114,7 +114,10 @@ export class ReceiveBatch {
     if (length > PAGE_SIZE && !this.takePages(firstPage, length)) return false;
     const prefix = head.prefixSize;
     if (prefix > 0) this.memory.copy(first, 0, this.ring, messageOffset + head.prefixOffset, prefix);
-    if (owed) this.addCopies(head, firstPage);
+    if (head.fragments === 1 && length <= PAGE_SIZE) {
+      const ref = head.fragmentRef(0) as GrantRef;
+      this.copies.addFromGrant(this.peer, ref, head.fragmentOffset(0), first, prefix, length - prefix);
+    } else if (owed) this.addCopies(head, firstPage);
     this.length = index + 1;
     this.ids[index] = head.id;
     this.owed[index] = owed ? 1 : 0;
@@ -194,6 +197,7 @@ export class ReceiveBatch {
     return enough;
   }
 
+  /** The rest of a packet that is more than one fragment into one page. */
   private addCopies(head: PacketHead, firstPage: number): void {
     const copies = this.copies;
     const fragments = head.fragments;

@@ -61,7 +61,6 @@ export class SubPageGrants implements PacketGrants {
   grant(frame: Frame, skip: number, words: Int32Array, at: number): number {
     const id = this.ids.take();
     if (id < 0) return -1;
-    const first = id * STRIDE;
     const count = frame.fragmentCount;
     let left = skip;
     let written = 0;
@@ -71,22 +70,14 @@ export class SubPageGrants implements PacketGrants {
         left -= length;
         continue;
       }
-      const slot = first + written;
-      let ref = this.refs[slot] as number;
-      if (ref === NO_GRANT_REF) {
-        ref = this.entries.allocate();
-        if (ref === NO_GRANT_REF) {
-          this.counts[id] = written;
-          this.release(id);
-          return -1;
-        }
-        this.refs[slot] = ref;
-      }
-      const page = frame.fragmentPage(index);
       const offset = frame.fragmentOffset(index) + left;
-      this.entries.publishSubPage(ref as GrantRef, this.peer, page.frame, offset, length - left, true);
-      page.acquire();
-      this.pages[slot] = page;
+      const slot = id * STRIDE + written;
+      const ref = this.publish(slot, frame.fragmentPage(index), offset, length - left);
+      if (ref === NO_GRANT_REF) {
+        this.counts[id] = written;
+        this.release(id);
+        return -1;
+      }
       writePacketFragment(words, at, written, length - left, offset, ref);
       written += 1;
       left = 0;
@@ -108,6 +99,20 @@ export class SubPageGrants implements PacketGrants {
       if (kept !== NO_GRANT_REF) this.entries.free(grantRef(kept));
       this.refs[id * STRIDE] = NO_GRANT_REF;
     }
+  }
+
+  /** Grants bytes of a page and leases it. @returns the reference, or {@link NO_GRANT_REF}. */
+  private publish(slot: number, page: LeasedPage, offset: number, length: number): GrantRef {
+    let ref = this.refs[slot] as GrantRef;
+    if (ref === NO_GRANT_REF) {
+      ref = this.entries.allocate();
+      if (ref === NO_GRANT_REF) return ref;
+      this.refs[slot] = ref;
+    }
+    this.entries.publishSubPage(ref, this.peer, page.frame, offset, length, true);
+    page.acquire();
+    this.pages[slot] = page;
+    return ref;
   }
 
   private release(id: number): void {
