@@ -139,7 +139,7 @@ export class Connection implements Watcher, Identity, PathRules {
     if (!this.privileged) {
       const now = this.owner.now();
       this.owner.eventsDropped(output.dropEventsBefore(now - EVENT_PATIENCE));
-      const size = output.byteLength + payload.length;
+      const size = output.memory + payload.length;
       if (exceeds(size, this.quotas.memory)) {
         this.owner.eventsDropped(1);
         return;
@@ -152,7 +152,7 @@ export class Connection implements Watcher, Identity, PathRules {
       return;
     }
     if (!output.event(payload, 0)) return;
-    if (output.byteLength > PRIVILEGED_MEMORY_LIMIT) {
+    if (output.memory > PRIVILEGED_MEMORY_LIMIT) {
       this.owner.log(`dropping a client of domain ${this.domid} that does not read`);
       this.end();
       return;
@@ -167,11 +167,12 @@ export class Connection implements Watcher, Identity, PathRules {
     }
     if (!this.#blocked) this.#warned = false;
     this.#balance();
+    if (this.hasRequest) this.owner.ready(this);
   }
 
   /** Holds input back or lets it flow, whichever the queues ask for. */
   #balance(): void {
-    const hold = this.#congested || this.#reader.buffered > INPUT_LIMIT;
+    const hold = (this.#blocked && this.#congested) || this.#reader.buffered > INPUT_LIMIT;
     if (hold === this.#paused || this.#ended) return;
     this.#paused = hold;
     if (hold) this.#duplex.pause();
@@ -203,9 +204,8 @@ export class Connection implements Watcher, Identity, PathRules {
     this.owner.restarted(this);
   }
 
-  /** Too much left unread by the client to serve more of its requests. */
+  /** Too much is queued for the client to serve more of its requests before some of it went out. */
   get #congested(): boolean {
-    if (!this.#blocked) return false;
     if (this.privileged) return this.#output.byteLength > PRIVILEGED_REPLY_LIMIT;
     return exceeds(this.#output.replies + 1, this.quotas.outstanding);
   }
@@ -221,6 +221,5 @@ export class Connection implements Watcher, Identity, PathRules {
     if (this.#ended) return;
     this.#blocked = false;
     this.flush();
-    if (this.hasRequest) this.owner.ready(this);
   }
 }

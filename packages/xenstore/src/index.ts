@@ -5,6 +5,7 @@
  */
 export * from './byte-duplex';
 export { XenStoreClient, type XenStoreClientOptions } from './client';
+export type { ClientConnectionOptions } from './client-connection';
 export { dumpToFile, restoreFromFile } from './dump-file';
 export { DEFAULT_QUOTAS, type QuotaName, type Quotas } from './quotas';
 export { RING_ERROR, RING_PAGE, RING_SIZE } from './ring-layout';

@@ -5,6 +5,7 @@
  */
 import { parentPath } from './paths';
 import { ownedBy, type PermissionList } from './permissions';
+import { PAYLOAD_MAX } from './wire';
 
 /** The names of a node's children, in creation order. Shared lists are copied before they change. */
 export class ChildNames implements Iterable<string> {
@@ -13,6 +14,7 @@ export class ChildNames implements Iterable<string> {
   byteLength: number;
   /** Whether a transaction remembers this list, so that it must not change any more. */
   shared = false;
+  #concatenated: string | undefined;
 
   constructor(names: Iterable<string> = []) {
     this.#names = new Set(names);
@@ -33,6 +35,7 @@ export class ChildNames implements Iterable<string> {
     const list = this.shared ? new ChildNames(this.#names) : this;
     if (!list.#names.has(name)) {
       list.#names.add(name);
+      list.#concatenated = undefined;
       list.byteLength += name.length + 1;
     }
     return list;
@@ -41,14 +44,20 @@ export class ChildNames implements Iterable<string> {
   /** This list without a name: the list itself, or a copy where it is shared. */
   without(name: string): ChildNames {
     const list = this.shared ? new ChildNames(this.#names) : this;
-    if (list.#names.delete(name)) list.byteLength -= name.length + 1;
+    if (list.#names.delete(name)) {
+      list.#concatenated = undefined;
+      list.byteLength -= name.length + 1;
+    }
     return list;
   }
 
   /** Every name and a NUL, concatenated. */
   concatenated(): string {
+    if (this.#concatenated !== undefined) return this.#concatenated;
     let text = '';
     for (const name of this.#names) text += `${name}\0`;
+    // Long lists are asked for part by part.
+    if (text.length > PAYLOAD_MAX) this.#concatenated = text;
     return text;
   }
 }

@@ -11,6 +11,9 @@ interface Queued {
   readonly eventAt: number | undefined;
 }
 
+/** About what a queued message costs besides its bytes. */
+const OVERHEAD = 128;
+
 export class OutputQueue {
   #queued: Queued[] = [];
   readonly #events = new Set<string>();
@@ -18,6 +21,11 @@ export class OutputQueue {
   byteLength = 0;
   /** Replies waiting. */
   replies = 0;
+
+  /** About the memory the queue takes, in bytes. */
+  get memory(): number {
+    return this.byteLength + this.#queued.length * OVERHEAD;
+  }
 
   get length(): number {
     return this.#queued.length;
