@@ -60,6 +60,14 @@ export class RunnerBinding<Device extends DeviceLife, Runner extends DeviceRunne
       next: (event) => this.changed(event.path),
       error: (error: unknown) => debug('watch of %s lost: %o', tree.root, error),
     });
+    // What a domain owned goes with it, and of that only this event tells.
+    const released = domain.store.watch('@releaseDomain').subscribe({
+      next: () => {
+        for (const runner of this.runners.values()) runner.touchPeer();
+      },
+      error: (error: unknown) => debug('watch of @releaseDomain lost: %o', error),
+    });
+    this.watch.add(released);
   }
 
   get connections(): readonly DeviceConnection<Device>[] {

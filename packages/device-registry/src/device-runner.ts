@@ -105,6 +105,12 @@ export abstract class DeviceRunner<Device extends DeviceLife> {
     this.loop.request();
   }
 
+  /** The peer may have changed without its own watch saying so. */
+  touchPeer(): void {
+    this.peerTouched = true;
+    this.loop.request();
+  }
+
   /** Closes the device; resolves when it is closed and everything is let go. */
   close(): Promise<void> {
     if (this.ended) return Promise.resolve();
@@ -154,8 +160,7 @@ export abstract class DeviceRunner<Device extends DeviceLife> {
     this.peerWatch = this.host.domain.store.watch(`${ends.peerPath}/state`).subscribe({
       next: (event) => {
         if (relativeParts(ends.peerPath, event.path) === undefined) return;
-        this.peerTouched = true;
-        this.loop.request();
+        this.touchPeer();
       },
       error: (error: unknown) => this.abandon(error),
     });
