@@ -28,7 +28,9 @@ const floorRules = Object.entries(floors).map(([name, below]) => ({
   comment: `${name} may import only ${below.join(', ') || 'nothing of this repository'}`,
   severity: 'error',
   from: { path: `^packages/${name}/src/` },
-  to: { path: `^packages/(${packages.filter((other) => other !== name && !below.includes(other)).join('|')})/` },
+  to: {
+    path: `^packages/(${packages.filter((other) => other !== name && !below.includes(other)).join('|')})/`,
+  },
 }));
 
 module.exports = {
@@ -54,7 +56,12 @@ module.exports = {
       from: { path: '^packages/([^/]+)/' },
       to: { path: '^packages/([^/]+)/src/(?!index\\.ts$)', pathNot: '^packages/$1/' },
     },
-    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, dependencyTypesNot: ['type-only'] } },
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true, dependencyTypesNot: ['type-only'] },
+    },
     {
       name: 'no-unresolved',
       severity: 'error',
@@ -67,6 +74,9 @@ module.exports = {
     exclude: { path: '(^|/)(dist|node_modules|\\.turbo)/' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['source', 'import', 'node', 'default'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['source', 'import', 'node', 'default'],
+    },
   },
 };

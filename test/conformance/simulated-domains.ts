@@ -1,20 +1,8 @@
-import { Machine } from '@netchannel2/hypervisor';
-import { VirtualClock } from '@netchannel2/testing';
 import type { DomainTrio, StorePair } from '@netchannel2/testing/conformance';
 import { domainId } from '@netchannel2/xen';
+import { bootQuietMachine, RETRY_TIME } from './simulated-machine';
 
 export type Version = 1 | 2;
-
-/** Longer than any interval in which something is tried again. */
-const RETRY_TIME = 2_000;
-
-const SMALL_MACHINE = 32 * 1024 * 1024;
-
-function bootQuietMachine(): { machine: Machine; clock: VirtualClock } {
-  const clock = new VirtualClock();
-  const machine = Machine.boot({ memoryBytes: SMALL_MACHINE, scheduler: clock, now: () => clock.now() });
-  return { machine, clock };
-}
 
 /** Three guests of a simulated Xen beside dom0. */
 export function simulatedTrio(versions: {
@@ -23,7 +11,7 @@ export function simulatedTrio(versions: {
   readonly kind?: 'pv' | 'hvm';
 }): () => DomainTrio {
   return () => {
-    const { machine, clock } = bootQuietMachine();
+    const { machine, clock, leaks } = bootQuietMachine(32);
     const guest = (name: string, grantTableVersion: Version) =>
       machine.createDomain({ name, grantTableVersion, memoryPages: 1024, kind: versions.kind ?? 'pv' });
     machine.createDomain({ name: 'dom0', memoryPages: 64 });
@@ -37,10 +25,9 @@ export function simulatedTrio(versions: {
       settle: () => clock.advance(RETRY_TIME),
       async close() {
         await clock.advance(RETRY_TIME);
-        const leaks = machine.leaks().map((leak) => leak.message);
-        if (clock.timers > 0) leaks.push(`${clock.timers} timers still set`);
+        const left = leaks();
         machine.shutdown();
-        if (leaks.length > 0) throw new Error(`left behind: ${leaks.join('; ')}`);
+        if (left.length > 0) throw new Error(`left behind: ${left.join('; ')}`);
       },
     };
   };
@@ -48,7 +35,7 @@ export function simulatedTrio(versions: {
 
 /** The xenstore of a simulated machine, through dom0's and a guest's connections. */
 export function simulatedStore(): StorePair {
-  const { machine, clock } = bootQuietMachine();
+  const { machine, clock } = bootQuietMachine(16);
   const dom0 = machine.createDomain({ name: 'dom0', memoryPages: 64 });
   const guest = machine.createDomain({ name: 'guest', memoryPages: 64 });
   return {

@@ -100,7 +100,13 @@ export function writeEntryV1(words: Int32Array, index: number, flags: number, do
 }
 
 /** Writes a whole-page entry of version 2; `frame` below 2^53. */
-export function writeFullPageV2(words: Int32Array, index: number, flags: number, domid: number, frame: number) {
+export function writeFullPageV2(
+  words: Int32Array,
+  index: number,
+  flags: number,
+  domid: number,
+  frame: number,
+) {
   words[index + V2_FRAME] = frame | 0;
   words[index + V2_FRAME + 1] = Math.floor(frame / 0x1_0000_0000);
   Atomics.store(words, index, headerWord(flags, domid));

@@ -1,0 +1,69 @@
+/**
+ * What every operation works on: the host, its memory, the options of this Xen.
+ *
+ * @packageDocumentation
+ */
+import type { GrantTableHost } from './host';
+
+/** Command-line options of the simulated Xen that concern grant tables. */
+export interface GrantTableOptions {
+  /** `gnttab_max_frames`, for domains that name no limit of their own. Default 64. */
+  readonly maxGrantFrames?: number;
+  /** `gnttab_max_maptrack_frames`. Default 1024. */
+  readonly maxMaptrackFrames?: number;
+  /** `gnttab=max-ver:N`. Default 2. */
+  readonly maxVersion?: 1 | 2;
+  /** `gnttab=transitive`. Default true. */
+  readonly transitive?: boolean;
+  /** `gnttab=transfer`. Default true. */
+  readonly transfer?: boolean;
+  /**
+   * What a copy of length 0 does: `'succeed'` without looking at anything, as current Xen, or `'check'` all fields first,
+   * as Xen 4.17. Default `'succeed'`.
+   */
+  readonly zeroLengthCopy?: 'succeed' | 'check';
+  /** `'arm'` has cache_flush, and lets HVM-like domains use every operation. Default `'x86'`. */
+  readonly architecture?: 'x86' | 'arm';
+  /** How long, in milliseconds, a change of a whole table waits for operations in flight. Default 1000. */
+  readonly lockPatience?: number;
+}
+
+/** Limits of one domain, fixed at its creation; what is left out is the option's or the default. */
+export interface GrantTableLimits {
+  /** Grant frames, at least 1; -1 is the default. */
+  readonly maxGrantFrames?: number;
+  /** Maptrack frames of 256 handles; -1 is the default. */
+  readonly maxMaptrackFrames?: number;
+  readonly maxVersion?: number;
+}
+
+export interface GrantMachine {
+  readonly host: GrantTableHost;
+  readonly words: Int32Array;
+  readonly halfwords: Uint16Array;
+  readonly options: Required<GrantTableOptions>;
+}
+
+export function createGrantMachine(host: GrantTableHost, options: GrantTableOptions): GrantMachine {
+  return {
+    host,
+    words: host.words,
+    halfwords: host.halfwords,
+    options: {
+      maxGrantFrames: options.maxGrantFrames ?? 64,
+      maxMaptrackFrames: options.maxMaptrackFrames ?? 1024,
+      maxVersion: options.maxVersion ?? 2,
+      transitive: options.transitive ?? true,
+      transfer: options.transfer ?? true,
+      zeroLengthCopy: options.zeroLengthCopy ?? 'succeed',
+      architecture: options.architecture ?? 'x86',
+      lockPatience: options.lockPatience ?? 1000,
+    },
+  };
+}
+
+/** Word index of the block of a domain with a live table, 0 if there is none. */
+export function liveTable(machine: GrantMachine, domid: number): number {
+  const block = machine.host.grantTableBlock(domid) >>> 2;
+  return block !== 0 && machine.words[block] !== 0 ? block : 0;
+}
