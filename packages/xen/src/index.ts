@@ -6,6 +6,7 @@ export * from './foreign-memory';
 export * from './frame';
 export * from './grant-status';
 export * from './grant-table';
+export * from './granted-frame';
 export * from './ids';
 export * from './memory';
 export * from './xenstore';

@@ -1,0 +1,77 @@
+/**
+ * Packets that a backend has not copied in: the payload still lies in pages their sender granted.
+ *
+ * A backend that receives a packet knows its headers (a private copy of its first bytes) before it moves any payload. A
+ * forwarder looks at these and hands the packet on to a port that can reach the sender's pages itself: a vif2 backend
+ * by a transitive grant, a vif backend by a copy from grant to grant. What nobody takes is copied in and emitted on
+ * `frames$` as any other frame.
+ *
+ * @packageDocumentation
+ */
+import type { FrameChecksum, FramePort, FrameSegmentation, FrameView } from './frame';
+import type { DomainId, GrantRef } from './ids';
+
+/**
+ * A packet in grants that name this domain. The object passed to `forward` is the device's and serves for all its
+ * packets: whoever takes the packet reads what it needs before it returns and keeps only {@link GrantedFrame.hold}.
+ */
+export interface GrantedFrame {
+  /** Bytes of the whole packet. */
+  readonly byteLength: number;
+  /**
+   * The packet's first bytes, a private copy: at least the link, network and transport headers. The fragments hold the
+   * packet from byte {@link headIsPrefix} ? head.byteLength : 0 on.
+   */
+  readonly head: FrameView;
+  /** Whether the head's bytes come before the fragments (vif2's inline prefix) or are also in them (vif). */
+  readonly headIsPrefix: boolean;
+  readonly checksum: FrameChecksum;
+  readonly checksumStart: number;
+  readonly checksumOffset: number;
+  readonly segmentation: FrameSegmentation;
+  readonly segmentSize: number;
+  /** Who granted the fragments. */
+  readonly owner: DomainId;
+  /** Whether the entries are of version 2 and so can be named by a transitive grant whoever the receiver is. */
+  readonly transitive: boolean;
+  readonly fragmentCount: number;
+  fragmentRef(index: number): GrantRef;
+  /** From the start of the granted page. */
+  fragmentOffset(index: number): number;
+  fragmentLength(index: number): number;
+  /**
+   * Keeps the sender's grants until `release`, which tells the sender that it is done with the packet. Each taker holds
+   * once and releases once; a packet that was flooded has several holders.
+   */
+  hold(): GrantedFrameHold;
+}
+
+/** A share in a granted packet. */
+export interface GrantedFrameHold {
+  /** The sender is told when the last holder releases. `obtained` is false where the bytes were not read. */
+  release(obtained: boolean): void;
+  /** Becomes true when the sender's device has gone: its grants can no longer be read. */
+  readonly gone: boolean;
+}
+
+/** Who decides, before payload is copied, where a packet goes. */
+export interface FrameForwarder {
+  /** @returns whether the packet was taken; otherwise the device copies it in and emits it. */
+  forward(frame: GrantedFrame): boolean;
+}
+
+/** A port whose received packets can be diverted before they are copied in. */
+export interface ForwardingSource extends FramePort {
+  /** Asks `forwarder` about each packet from now on; `undefined` asks nobody. */
+  divert(forwarder: FrameForwarder | undefined): void;
+}
+
+/** A port that can hand on packets that lie in a third domain's grants. */
+export interface ForwardingTarget extends FramePort {
+  /**
+   * Hands on `frame` without copying it into this domain, and holds it until its peer has it.
+   *
+   * @returns `false` when it cannot (no room, or not for this packet): nothing was taken.
+   */
+  sendGranted(frame: GrantedFrame): boolean;
+}
