@@ -51,9 +51,11 @@ export class HandToolstack {
     await this.host.store.write(`${this.back}/state`, '5');
   }
 
+  /** Removes both directories. What a destroyed domain owned has already gone with it. */
   async clean(): Promise<void> {
-    await this.host.store.remove(this.front);
-    await this.host.store.remove(this.back);
+    for (const path of [this.front, this.back]) {
+      if ((await this.host.store.tryRead(path)) !== undefined) await this.host.store.remove(path);
+    }
   }
 
   async states(): Promise<[front: string | undefined, back: string | undefined]> {
