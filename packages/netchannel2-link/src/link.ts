@@ -106,7 +106,9 @@ export class Vif2Link {
       case SendOutcome.dropped:
         return true;
       case SendOutcome.starved:
+        // Pages come back by FINISHes as long as any are due; otherwise somebody else has them.
         if (this.unfinished === 0) this.retryLater();
+        else this.stallWatch.held();
         return this.refuse();
       default:
         if (this.producer.broken) this.fail('EPROTO', 'consumer index of the peer is impossible');
