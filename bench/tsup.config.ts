@@ -1,3 +1,12 @@
 import { packageBuild } from '../tsup.config.base';
 
-export default packageBuild({ entry: ['src/run.ts', 'src/baselines/clone-worker.ts'], dts: false });
+/** Bundled whole, from sources, so that a measurement needs no other build and inlining crosses packages as in a user's bundle. */
+export default packageBuild({
+  entry: ['src/run.ts', 'src/baselines/clone-worker.ts', 'src/paths/guest.worker.ts'],
+  dts: false,
+  noExternal: [/^@netchannel2\//],
+  external: ['debug', 'rxjs', 'commander'],
+  esbuildOptions(options) {
+    options.conditions = ['source'];
+  },
+});

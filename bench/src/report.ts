@@ -10,13 +10,10 @@ export function reportOf(results: readonly BenchResult[]): BenchReport {
   };
 }
 
-/** The report as lines of a table for people. */
-export function* reportLines(report: BenchReport): Generator<string> {
-  yield report.machine;
-  const width = Math.max(...report.results.map((result) => result.name.length));
-  for (const { name, framesPerSecond, nsPerFrame, ratios } of report.results) {
-    const rate = `${(framesPerSecond / 1e6).toFixed(2).padStart(8)} M frames/s ${nsPerFrame.toFixed(0).padStart(7)} ns`;
-    const against = Object.entries(ratios).map(([baseline, ratio]) => `${ratio.toFixed(2)} x ${baseline}`);
-    yield `${name.padEnd(width)} ${rate}   ${against.join('   ')}`;
-  }
+/** A row as a line of a table for people, its name padded to `width`. */
+export function reportLine(result: BenchResult, width: number): string {
+  const { name, framesPerSecond, nsPerFrame, ratios } = result;
+  const rate = `${(framesPerSecond / 1e6).toFixed(2).padStart(7)} M/s ${nsPerFrame.toFixed(0).padStart(6)} ns`;
+  const against = Object.entries(ratios).map(([baseline, ratio]) => `${ratio.toFixed(2)} x ${baseline}`);
+  return `${name.padEnd(width)} ${rate}   ${against.join('   ')}`;
 }

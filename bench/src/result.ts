@@ -6,6 +6,8 @@ export interface BenchResult {
   readonly nsPerFrame: number;
   /** This row's frames per second over the named baseline's of the same run and frame size. */
   readonly ratios: Readonly<Record<string, number>>;
+  /** Between guests: nanoseconds of dom0's time per frame. */
+  readonly dom0NsPerFrame?: number;
 }
 
 export interface BenchReport {
