@@ -10,6 +10,14 @@
  */
 import type { FrameChecksum, FramePort, FrameSegmentation, FrameView } from './frame';
 import type { DomainId, GrantRef } from './ids';
+import type { MemoryArea } from './memory';
+
+/** The first bytes of a packet, in memory of this domain that nobody else writes. */
+export interface GrantedHead extends FrameView {
+  readonly area: MemoryArea;
+  /** Of the head's first byte in `area`. */
+  readonly offset: number;
+}
 
 /**
  * A packet in grants that name this domain. The object passed to `forward` is the device's and serves for all its
@@ -19,10 +27,10 @@ export interface GrantedFrame {
   /** Bytes of the whole packet. */
   readonly byteLength: number;
   /**
-   * The packet's first bytes, a private copy: at least the link, network and transport headers. The fragments hold the
-   * packet from byte {@link headIsPrefix} ? head.byteLength : 0 on.
+   * The packet's first bytes: at least the link, network and transport headers. The fragments hold the packet from byte
+   * {@link headIsPrefix} ? head.byteLength : 0 on.
    */
-  readonly head: FrameView;
+  readonly head: GrantedHead;
   /** Whether the head's bytes come before the fragments (vif2's inline prefix) or are also in them (vif). */
   readonly headIsPrefix: boolean;
   readonly checksum: FrameChecksum;
@@ -32,16 +40,24 @@ export interface GrantedFrame {
   readonly segmentSize: number;
   /** Who granted the fragments. */
   readonly owner: DomainId;
-  /** Whether the entries are of version 2 and so can be named by a transitive grant whoever the receiver is. */
+  /** Whether each entry covers this packet and nothing else, so that a transitive grant may name it. */
   readonly transitive: boolean;
+  /** 0 where the head is the whole packet. */
   readonly fragmentCount: number;
   fragmentRef(index: number): GrantRef;
   /** From the start of the granted page. */
   fragmentOffset(index: number): number;
   fragmentLength(index: number): number;
   /**
-   * Keeps the sender's grants until `release`, which tells the sender that it is done with the packet. Each taker holds
-   * once and releases once; a packet that was flooded has several holders.
+   * Emits what the device received before this packet and has not emitted yet. A forwarder that has decided to take the
+   * packet calls it before it hands the packet on, so that nothing is overtaken; the rest of the time devices batch.
+   *
+   * @returns `false` when the device has gone meanwhile, and the packet with it.
+   */
+  deliverEarlier(): boolean;
+  /**
+   * Keeps the sender's grants until `release`, which tells the sender that it is done with the packet. Each taker of a
+   * packet with fragments holds once and releases once; a packet that was flooded has several holders.
    */
   hold(): GrantedFrameHold;
 }
@@ -56,7 +72,7 @@ export interface GrantedFrameHold {
 
 /** Who decides, before payload is copied, where a packet goes. */
 export interface FrameForwarder {
-  /** @returns whether the packet was taken; otherwise the device copies it in and emits it. */
+  /** @returns whether the packet was dealt with; otherwise the device copies it in and emits it. */
   forward(frame: GrantedFrame): boolean;
 }
 
@@ -68,10 +84,12 @@ export interface ForwardingSource extends FramePort {
 
 /** A port that can hand on packets that lie in a third domain's grants. */
 export interface ForwardingTarget extends FramePort {
+  /** Whether this port's peer can be given `frame` without a copy into this domain. Room is another matter. */
+  acceptsGranted(frame: GrantedFrame): boolean;
   /**
-   * Hands on `frame` without copying it into this domain, and holds it until its peer has it.
+   * Hands on a packet that `acceptsGranted` agreed to, and holds it until the peer has it.
    *
-   * @returns `false` when it cannot (no room, or not for this packet): nothing was taken.
+   * @returns `false` when there is no room, as `send` does: nothing was taken.
    */
   sendGranted(frame: GrantedFrame): boolean;
 }
