@@ -25,6 +25,11 @@ export class HotStream<Value> extends Observable<Value> {
     return this.subscribers.length > 0;
   }
 
+  /** How many are subscribed. */
+  get observers(): number {
+    return this.subscribers.length;
+  }
+
   emit(value: Value): void {
     const subscribers = this.subscribers;
     for (let index = 0; index < subscribers.length; index += 1) subscribers[index]?.next(value);

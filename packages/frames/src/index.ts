@@ -2,6 +2,7 @@ export * from './checksum-completion';
 export * from './fragmented-frame';
 export * from './frame-cursor';
 export * from './frame-pool';
+export * from './head-view';
 export * from './headers';
 export * from './hot-stream';
 export * from './leased-frame';

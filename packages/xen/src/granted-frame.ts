@@ -78,7 +78,10 @@ export interface FrameForwarder {
 
 /** A port whose received packets can be diverted before they are copied in. */
 export interface ForwardingSource extends FramePort {
-  /** Asks `forwarder` about each packet from now on; `undefined` asks nobody. */
+  /**
+   * Asks `forwarder`, who also subscribes to `frames$`, about each packet from now on; `undefined` asks nobody. While
+   * somebody else listens to `frames$` too, nothing is diverted: a recorder sees all frames.
+   */
   divert(forwarder: FrameForwarder | undefined): void;
 }
 
