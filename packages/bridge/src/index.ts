@@ -1,5 +1,6 @@
 export * from './bridge';
 export type { BridgePort, BridgePortCounters } from './bridge-port';
+export * from './capture';
 export * from './capture-port';
 export * from './capture-sink';
 export * from './captured';

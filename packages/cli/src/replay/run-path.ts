@@ -1,5 +1,6 @@
 import type { DeviceClass } from '@netchannel2/device-registry';
-import type { DomainAccounting } from '@netchannel2/xen';
+import type { DomainAccounting, Frame } from '@netchannel2/xen';
+import { type Subscription, take } from 'rxjs';
 import { Replayer } from './replayer';
 import type { Scenario } from './scenario';
 import type { TwoSides } from './two-sides';
@@ -39,13 +40,21 @@ export interface PathRun {
   readonly complaints: readonly string[];
 }
 
-/** Replays both directions at once over the devices of one class, `rounds` times. */
+export interface PathRunOptions {
+  /** How often each side's frames are sent. */
+  readonly rounds: number;
+  /** Shown what guest 2 received in the first round. */
+  readonly record?: ((frame: Frame) => void) | undefined;
+}
+
+/** Replays both directions at once over the devices of one class. */
 export async function runPath(
   scenario: Scenario,
   deviceClass: DeviceClass,
   sides: TwoSides,
-  rounds: number,
+  options: PathRunOptions,
 ): Promise<PathRun> {
+  const { rounds, record } = options;
   const [end1, end2] = scenario.ends(deviceClass);
   // Addresses learned on the other class's ports would send the first frames there.
   scenario.bridge.forget();
@@ -55,6 +64,8 @@ export async function runPath(
     new Verifier('guest 1 to guest 2', sides.guest1.frames, rounds),
     new Verifier('guest 2 to guest 1', sides.guest2.frames, rounds),
   ] as const;
+  const recording: Subscription | undefined =
+    record && end2.port.frames$.pipe(take(sides.guest1.frames.length)).subscribe(record);
   const started = performance.now();
   const replayers = await new Promise<readonly Replayer[]>((resolve) => {
     let progress = 0;
@@ -81,6 +92,7 @@ export async function runPath(
   // Frames that should not come, come now; and the figures of all domains are complete.
   await scenario.machine.idle();
   for (const replayer of replayers) replayer.stop();
+  recording?.unsubscribe();
   for (const verifier of verifiers) verifier.finish();
   const framesReceived = sum(verifiers.map((verifier) => verifier.received));
   const byteLength = sum(

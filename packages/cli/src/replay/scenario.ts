@@ -42,9 +42,12 @@ const GUEST_PAGES = 4096;
 type FrontendPort = FrontendDevice & FramePort;
 type BackendPort = BackendDevice & FramePort;
 
+/** 64 KiB a ring hold as many frames as the 256 slots of a vif's. */
+const RING_PAGE_ORDER = 4;
+
 const FRONTENDS: Readonly<Record<DeviceClass, () => FrontendDriver<FrontendPort>>> = {
   vif: () => netfrontDriver(),
-  vif2: () => netfront2Driver(),
+  vif2: () => netfront2Driver({ ringPageOrder: RING_PAGE_ORDER }),
 };
 const BACKENDS: Readonly<Record<DeviceClass, () => BackendDriver<BackendPort>>> = {
   vif: () => netbackDriver(),
@@ -86,6 +89,8 @@ export class Scenario {
   static async start(options: ScenarioOptions): Promise<Scenario> {
     const scenario = new Scenario(options);
     try {
+      // A guest's own requests wait until its home in xenstore is built; the toolstack's do not.
+      for (const guest of scenario.guests) await guest.store.read('name');
       for (const deviceClass of options.classes) await scenario.attach(deviceClass, options);
     } catch (error) {
       scenario.machine.shutdown();

@@ -1,5 +1,4 @@
-import type { Capture, CapturedFrame } from '../capture/capture';
-import { CaptureError } from '../capture/capture-error';
+import { type Capture, type CapturedFrame, CaptureError } from '@netchannel2/bridge';
 
 /** The hosts of a capture, put behind two guests. */
 export interface TwoSides {

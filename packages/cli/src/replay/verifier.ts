@@ -1,7 +1,8 @@
 import { Buffer } from 'node:buffer';
+import { FRAME_BYTES_MAX } from '@netchannel2/bridge';
 import { frameDifference } from '@netchannel2/testing';
 import type { FrameView } from '@netchannel2/xen';
-import { FRAME_BYTES_MAX } from '../capture/capture';
+
 import type { NumberedFrame } from './two-sides';
 
 /** How far ahead and back a frame that is not the expected one is looked for. */

@@ -1,6 +1,7 @@
 /** Writes pcapng: one section, interfaces, enhanced packet blocks; little-endian, nanoseconds. */
-import type { CaptureDirection, CaptureSink } from '@netchannel2/bridge';
+
 import type { FrameView } from '@netchannel2/xen';
+import type { CaptureDirection, CaptureSink } from '../capture-sink';
 import { LINKTYPE_ETHERNET } from './capture';
 import {
   BLOCK_ENHANCED_PACKET,

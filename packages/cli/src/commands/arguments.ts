@@ -1,0 +1,25 @@
+/** Option values that several verbs take, parsed and refused in the same words. */
+import { DEVICE_CLASSES, type DeviceClass } from '@netchannel2/device-registry';
+import { InvalidArgumentError } from 'commander';
+import type { GrantTableVersion } from '../replay/scenario';
+
+export function parseGrantTableVersion(text: string): GrantTableVersion {
+  if (text === '1' || text === 'v1') return 1;
+  if (text === '2' || text === 'v2') return 2;
+  throw new InvalidArgumentError('A grant table has version 1 or 2.');
+}
+
+export function parseCount(text: string): number {
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(count) || count < 1)
+    throw new InvalidArgumentError('Give a whole number from 1.');
+  return count;
+}
+
+/** `vif`, `vif2`, or `both`. */
+export function parseDeviceClasses(text: string): readonly DeviceClass[] {
+  if (text === 'both') return DEVICE_CLASSES;
+  const found = DEVICE_CLASSES.filter((deviceClass) => deviceClass === text);
+  if (found.length === 0) throw new InvalidArgumentError(`Give ${DEVICE_CLASSES.join(', ')} or both.`);
+  return found;
+}
