@@ -1,5 +1,6 @@
-import type { FramePort } from '@netchannel2/xen';
+import type { ForwardingTarget, FrameForwarder, FramePort, GrantedFrame } from '@netchannel2/xen';
 import type { Subscription } from 'rxjs';
+import { isForwardingSource, isForwardingTarget } from './forwarding-port';
 
 /** What one port did on the bridge. In and out are the bridge's: a frame comes in from a port and goes out to others. */
 export interface BridgePortCounters {
@@ -15,6 +16,8 @@ export interface BridgePortCounters {
   readonly refused: number;
   /** Frames from this port that no bridge forwards: shorter than a header, from a group address, link-local. */
   readonly invalid: number;
+  /** Of `framesIn`: packets handed on in their sender's grants, their payload neither read nor copied here. */
+  readonly forwarded: number;
   /** Times an address was not learned because the table or this port's share of it is full. */
   readonly notLearned: number;
 }
@@ -35,14 +38,32 @@ export class PortRecord implements BridgePort, BridgePortCounters {
   filtered = 0;
   refused = 0;
   invalid = 0;
+  forwarded = 0;
   notLearned = 0;
   subscription: Subscription | undefined;
+  /** The port, where it can hand on packets in grants. */
+  readonly target: ForwardingTarget | undefined;
 
   constructor(
     readonly port: FramePort,
     /** Place in the bridge's list of ports, which the address table names ports by. */
     readonly number: number,
-  ) {}
+  ) {
+    this.target = isForwardingTarget(port) ? port : undefined;
+  }
+
+  /** Has packets of the port shown to `forward` before they are copied in, where the port can. */
+  divert(forward: (from: PortRecord, granted: GrantedFrame) => boolean): void {
+    if (!isForwardingSource(this.port)) return;
+    const forwarder: FrameForwarder = { forward: (granted) => forward(this, granted) };
+    this.port.divert(forwarder);
+  }
+
+  /** Nothing of the port comes here any more. */
+  end(): void {
+    if (isForwardingSource(this.port)) this.port.divert(undefined);
+    this.subscription?.unsubscribe();
+  }
 
   get counters(): BridgePortCounters {
     return this;

@@ -1,5 +1,5 @@
 import { ETHERNET_HEADER_LENGTH } from '@netchannel2/frames';
-import type { Frame, FramePort } from '@netchannel2/xen';
+import type { Frame, FramePort, FrameView, GrantedFrame } from '@netchannel2/xen';
 import createDebug from 'debug';
 import { asyncScheduler, type SchedulerLike } from 'rxjs';
 import { type BridgePort, PortRecord } from './bridge-port';
@@ -10,6 +10,9 @@ const debug = createDebug('netchannel2:bridge');
 /** Slow protocols, spanning tree and the like, `01:80:c2:00:00:00` … `0f`, end at a bridge (IEEE 802.1Q §8.6.3). */
 const LINK_LOCAL_HIGH = 0x0180;
 const LINK_LOCAL_LOW = 0xc2000000;
+
+/** A packet to more ports than this is copied once rather than granted to each (spec vif2.md §4.4). */
+const MOST_GRANTED_COPIES = 4;
 
 export interface BridgeOptions {
   /** Shown in messages, default `bridge`. */
@@ -39,6 +42,9 @@ export interface BridgeAddress {
  * A learning Ethernet bridge over frame ports. A frame goes to the port its destination was last seen on, or, unknown,
  * broadcast or multicast, to all ports but the one it came from. A port without room loses the frame, and counts it: the
  * bridge queues nothing.
+ *
+ * Between backends that can forward, packets are handed on in their sender's grants: the bridge decides by their first
+ * bytes and moves no payload.
  */
 export class Bridge {
   readonly name: string;
@@ -92,6 +98,7 @@ export class Bridge {
     });
     // A port that ended while it was being added has left before its subscription was known.
     if (this.byNumber[number] !== record) record.subscription.unsubscribe();
+    else record.divert(this.forwardGranted);
     return record;
   }
 
@@ -134,33 +141,64 @@ export class Bridge {
     this.byNumber[record.number] = undefined;
     this.members = this.members.filter((other) => other !== record);
     this.table.forget(record.number);
-    record.subscription?.unsubscribe();
+    record.end();
   }
 
   private forward(from: PortRecord, frame: Frame): void {
     const length = frame.byteLength;
     from.framesIn += 1;
     from.bytesIn += length;
-    const sourceHigh = frame.uint16(6);
-    const sourceLow = frame.uint32(8);
-    const targetHigh = frame.uint16(0);
-    const targetLow = frame.uint32(2);
-    if (
-      length < ETHERNET_HEADER_LENGTH ||
-      isGroup(sourceHigh) ||
-      (sourceHigh | sourceLow) === 0 ||
-      isLinkLocal(targetHigh, targetLow)
-    ) {
+    if (!isForwardable(frame)) {
       from.invalid += 1;
       return;
     }
     const now = this.scheduler.now();
-    if (!this.table.learn(sourceHigh, sourceLow, from.number, now)) from.notLearned += 1;
-    const number = isGroup(targetHigh) ? NO_PORT : this.table.lookup(targetHigh, targetLow, now);
-    const to = number === NO_PORT ? undefined : this.byNumber[number];
+    this.learn(from, frame, now);
+    const to = this.destination(frame, now);
     if (to === undefined) this.flood(from, frame, length);
     else if (to === from) from.filtered += 1;
     else deliver(to, frame, length);
+  }
+
+  /**
+   * Hands a packet on in its sender's grants if every port it goes to can. Otherwise nothing is done: it is copied in,
+   * once, and comes by {@link forward}.
+   */
+  private readonly forwardGranted = (from: PortRecord, granted: GrantedFrame): boolean => {
+    const { head } = granted;
+    if (!isForwardable(head)) return false;
+    const now = this.scheduler.now();
+    const to = this.destination(head, now);
+    const members = this.members;
+    if (to === undefined ? !canFlood(members, from, granted) : to !== from && !accepts(to, granted))
+      return false;
+    if (!granted.deliverEarlier()) return true;
+    const length = granted.byteLength;
+    from.framesIn += 1;
+    from.bytesIn += length;
+    from.forwarded += 1;
+    this.learn(from, head, now);
+    if (to === from) from.filtered += 1;
+    else if (to !== undefined) handOn(to, granted, length);
+    else {
+      from.flooded += 1;
+      for (let index = 0; index < members.length; index += 1) {
+        const member = members[index];
+        if (member !== undefined && member !== from) handOn(member, granted, length);
+      }
+    }
+    return true;
+  };
+
+  private learn(from: PortRecord, frame: FrameView, now: number): void {
+    if (!this.table.learn(frame.uint16(6), frame.uint32(8), from.number, now)) from.notLearned += 1;
+  }
+
+  /** The port the destination was last seen on; `undefined`: all. */
+  private destination(frame: FrameView, now: number): PortRecord | undefined {
+    const high = frame.uint16(0);
+    const number = isGroup(high) ? NO_PORT : this.table.lookup(high, frame.uint32(2), now);
+    return number === NO_PORT ? undefined : this.byNumber[number];
   }
 
   private flood(from: PortRecord, frame: Frame, length: number): void {
@@ -180,6 +218,37 @@ function deliver(to: PortRecord, frame: Frame, length: number): void {
   } else {
     to.refused += 1;
   }
+}
+
+function handOn(to: PortRecord, granted: GrantedFrame, length: number): void {
+  if (to.target?.sendGranted(granted) === true) {
+    to.framesOut += 1;
+    to.bytesOut += length;
+  } else {
+    to.refused += 1;
+  }
+}
+
+function accepts(to: PortRecord, granted: GrantedFrame): boolean {
+  return to.target?.acceptsGranted(granted) === true;
+}
+
+/** Whether every other port takes the packet in its grants, and they are few. */
+function canFlood(members: readonly PortRecord[], from: PortRecord, granted: GrantedFrame): boolean {
+  if (members.length - 1 > MOST_GRANTED_COPIES) return false;
+  for (let index = 0; index < members.length; index += 1) {
+    const member = members[index];
+    if (member !== undefined && member !== from && !accepts(member, granted)) return false;
+  }
+  return true;
+}
+
+/** Long enough, from somebody, and not for bridges only. */
+function isForwardable(frame: FrameView): boolean {
+  if (frame.byteLength < ETHERNET_HEADER_LENGTH) return false;
+  const sourceHigh = frame.uint16(6);
+  if (isGroup(sourceHigh) || (sourceHigh | frame.uint32(8)) === 0) return false;
+  return !isLinkLocal(frame.uint16(0), frame.uint32(2));
 }
 
 const isGroup = (high: number): boolean => (high & 0x0100) !== 0;
