@@ -1,9 +1,12 @@
 import {
-  FINISH_PACKET_SIZE,
+  BYPASS_MESSAGE_SIZE,
+  bypassSetupSize,
+  LARGEST_BYPASS_RING_PAGES,
   SET_MAX_FRAGMENTS_SIZE,
   SET_MAX_PACKETS_SIZE,
   SET_OFFLOAD_SIZE,
   type UringProducer,
+  writeBypassReady,
   writeSetMaxFragments,
   writeSetMaxPackets,
   writeSetOffload,
@@ -11,8 +14,8 @@ import {
 import type { SchedulerLike } from 'rxjs';
 import type { ReceiveOffer } from './link-settings';
 
-/** Words of the longest message that is copied whole: all but PACKET and the bypass set-ups. */
-export const CONTROL_MESSAGE_WORDS = Math.max(SET_MAX_PACKETS_SIZE, FINISH_PACKET_SIZE) / 4;
+/** Words of the longest message that is copied whole: BYPASS_FRONTEND of the largest ring. */
+export const CONTROL_MESSAGE_WORDS = bypassSetupSize(LARGEST_BYPASS_RING_PAGES) / 4;
 
 /** Limit and offload messages a peer may send in one second (spec §7). */
 const MOST_CHANGES = 1000;
@@ -26,6 +29,12 @@ export function writeStartUpBurst(producer: UringProducer, offer: ReceiveOffer, 
   const { checksumOffload, tcpv4Segmentation } = offer;
   writeSetOffload(producer.words, producer.claim(SET_OFFLOAD_SIZE, 0), checksumOffload, tcpv4Segmentation);
   producer.commit(SET_OFFLOAD_SIZE);
+}
+
+/** What follows the burst on a bypass ring: packets may come from now on. */
+export function writeAnnouncement(producer: UringProducer): void {
+  writeBypassReady(producer.words, producer.claim(BYPASS_MESSAGE_SIZE, 0));
+  producer.commit(BYPASS_MESSAGE_SIZE);
 }
 
 /** Counts limit and offload messages: a peer may change its mind, but not all the time. */

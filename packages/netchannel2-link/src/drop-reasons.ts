@@ -9,6 +9,8 @@ export const DROP_REASONS = [
   'noBuffer',
   'noSubscriber',
   'sourceMac',
+  'targetMac',
+  'bypassLost',
   'sendLength',
   'sendFragments',
   'sendChecksum',

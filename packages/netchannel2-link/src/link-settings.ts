@@ -1,5 +1,5 @@
 import type { FramePool, HotStream, PortCounters } from '@netchannel2/frames';
-import type { RingView } from '@netchannel2/netchannel2';
+import type { RingRules, RingView } from '@netchannel2/netchannel2';
 import type { Domain, DomainId, Errno, EventChannelPort, Frame, MemoryArea } from '@netchannel2/xen';
 import type { DropReason } from './drop-reasons';
 
@@ -11,6 +11,25 @@ export const FLUSH_EVERY = 32;
 export const MOST_UNFINISHED = 256;
 /** Inline bytes of a packet with fragments, by default. */
 export const DEFAULT_PREFIX = 128;
+
+/** Which messages may come on an ordinary ring, between ends that agreed on no bypasses. */
+export const PLAIN_RING: RingRules = { ring: 'parent', peerTrusted: false, offersBypasses: false };
+
+/** What a link on a bypass ring does differently (spec §6.2). */
+export interface BypassRing {
+  /** The other end has not bound the port: announce this one at the first event, not at once. */
+  readonly awaitsEvent: boolean;
+  /** The first event came: this end is about to be announced. */
+  announced(): void;
+  /** Counts what comes this way, beside the port's own counters. */
+  readonly received: { bypassFramesReceived: number; bypassBytesReceived: number };
+}
+
+/** What is known of the frame being emitted, for whoever forwards it meanwhile. */
+export interface EmittedFrame {
+  /** The sender could send it over a bypass. */
+  bypassCandidate: boolean;
+}
 
 /** How fragments reach the peer. */
 export type FragmentKind = 'receiver_copy' | 'receiver_map';
@@ -47,6 +66,18 @@ export interface LinkSettings {
   readonly offer: ReceiveOffer;
   /** Frames from any other source are dropped (`filter-mac`); six bytes. */
   readonly onlySource: Uint8Array | undefined;
+  /** Frames to any other destination are dropped: only on a bypass with a peer that is not trusted. Six bytes. */
+  readonly onlyTarget?: Uint8Array | undefined;
+  /** Which messages may come. Default {@link PLAIN_RING}. */
+  readonly rules?: RingRules;
+  /** Takes a bypass message the rules allow, whole and private. @returns what ends the connection, or `undefined`. */
+  readonly bypassMessage?: (message: Int32Array) => string | undefined;
+  /** The ring is a bypass. */
+  readonly bypass?: BypassRing;
+  /** Unicast packets are marked: they could take a bypass. */
+  readonly marksCandidates?: boolean;
+  /** Kept up to date while frames are emitted. */
+  readonly emitted?: EmittedFrame | undefined;
   readonly frames: HotStream<Frame>;
   readonly writable: HotStream<void>;
   readonly counters: PortCounters<DropReason>;

@@ -1,6 +1,7 @@
 import {
   advertisedMaxPackets,
   allowedMessages,
+  answerReserve,
   finishPacketId,
   MessageType,
   messageSize,
@@ -15,12 +16,15 @@ import {
 } from '@netchannel2/netchannel2';
 import type { DeferredWork, Errno, Frame } from '@netchannel2/xen';
 import type { Subscription } from 'rxjs';
-import { ChangeRate, CONTROL_MESSAGE_WORDS, writeStartUpBurst } from './control-messages';
+import { type PacketFlow, TrackedPackets } from './bypass/packet-flow';
+import { ChangeRate, CONTROL_MESSAGE_WORDS } from './control-messages';
+import { ControlQueue } from './control-queue';
 import { FinishQueue } from './finish-queue';
-import { FLUSH_EVERY, type LinkSettings, MOST_UNFINISHED, PASS_BUDGET } from './link-settings';
+import { FLUSH_EVERY, type LinkSettings, MOST_UNFINISHED, PASS_BUDGET, PLAIN_RING } from './link-settings';
 import { FinishOutcome, type PacketGrants } from './packet-grants';
 import { PacketReceiver } from './packet-receiver';
 import { PacketSender, SendOutcome } from './packet-sender';
+import { RingOpening } from './ring-opening';
 import { SharedPageGrants } from './shared-page-grants';
 import { StallWatch } from './stall-watch';
 import { SubPageGrants } from './sub-page-grants';
@@ -36,6 +40,8 @@ export class Vif2Link {
   private readonly producer: UringProducer;
   private readonly consumer: UringConsumer;
   private readonly finishes: FinishQueue;
+  private readonly controls: ControlQueue;
+  private readonly tracked = new TrackedPackets();
   private readonly receiver: PacketReceiver;
   private readonly stallWatch: StallWatch;
   private readonly changeRate: ChangeRate;
@@ -61,6 +67,8 @@ export class Vif2Link {
   private inPass = false;
   private held = false;
   private ending = false;
+  private opening: RingOpening | undefined;
+  private whenDrained: (() => void) | undefined;
 
   constructor(private readonly settings: LinkSettings) {
     const { control, produce, consume, view } = settings.rings;
@@ -68,9 +76,11 @@ export class Vif2Link {
     this.consumer = new UringConsumer(control, view.consume, consume);
     const most = advertisedMaxPackets(this.producer.ringBytes);
     this.maxPackets = Math.min(settings.offer.maxPackets ?? most, most);
-    this.allowed = allowedMessages({ ring: 'parent', peerTrusted: false, offersBypasses: false });
+    const onBypass = settings.bypass !== undefined;
+    this.allowed = allowedMessages(settings.rules ?? PLAIN_RING);
     this.finishes = new FinishQueue(this.producer, this.maxPackets);
-    this.receiver = new PacketReceiver(settings, this.consumer, this.finishes, this.maxPackets, false);
+    this.controls = new ControlQueue(this.producer);
+    this.receiver = new PacketReceiver(settings, this.consumer, this.finishes, this.maxPackets, onBypass);
     this.stallWatch = new StallWatch(settings.domain.scheduler, settings.stalled);
     this.changeRate = new ChangeRate(settings.domain.scheduler);
   }
@@ -87,18 +97,28 @@ export class Vif2Link {
 
   /** Sends the start-up burst, listens, and takes what the peer has sent already. */
   start(): void {
+    const { events } = this.settings.domain;
     this.running = true;
-    writeStartUpBurst(this.producer, this.settings.offer, this.maxPackets);
-    this.stopListening = this.settings.domain.events.listen(this.settings.rings.port, () => this.pass());
+    const opening = new RingOpening(this.settings, this.producer, this.maxPackets);
+    this.opening = opening;
+    this.stopListening = events.listen(this.settings.rings.port, () => {
+      opening.hear();
+      this.pass();
+    });
     this.pass();
   }
 
-  /** @returns `false` when there is no room: the frame was not taken, and `writable` will emit. */
-  send(frame: Frame | Uint8Array): boolean {
+  /**
+   * @param flow where the packet counts until its FINISH; then it is never inline as a whole, so that it has one.
+   * @returns `false` when there is no room: the frame was not taken, and `writable` will emit.
+   */
+  send(frame: Frame | Uint8Array, flow?: PacketFlow): boolean {
     const sender = this.sender;
-    if (sender === undefined || !this.running || this.ending || this.finishes.pending > 0)
-      return this.refuse();
-    const outcome = frame instanceof Uint8Array ? sender.sendBytes(frame) : sender.sendFrame(frame);
+    if (sender === undefined || !this.running || this.ending || this.owesAnswers) return this.refuse();
+    const apart = flow !== undefined;
+    const outcome =
+      frame instanceof Uint8Array ? sender.sendBytes(frame, apart) : sender.sendFrame(frame, apart);
+    if (apart && outcome === SendOutcome.sent) this.tracked.add(sender.lastId, flow);
     switch (outcome) {
       case SendOutcome.sent:
         this.written(sender);
@@ -115,6 +135,29 @@ export class Vif2Link {
         else this.stallWatch.held();
         return this.refuse();
     }
+  }
+
+  /**
+   * Sends a bypass message, which belongs to the link from now on.
+   *
+   * @param answer it may use the room kept for answers.
+   */
+  sendControl(message: Int32Array, answer: boolean): void {
+    if (!this.running) return;
+    if (!this.controls.send(message, answer ? 0 : answerReserve(this.maxPackets)))
+      this.fail('EPROTO', 'peer does not take its bypass messages');
+    else if (!this.inPass && !this.flushWork.deferred) this.settings.domain.defer(this.flushWork);
+  }
+
+  /** Calls `done` once, from a pass, when the peer has taken and finished everything that was sent. */
+  onDrained(done: () => void): void {
+    this.flush();
+    this.whenDrained = done;
+    if (!this.passWork.deferred) this.settings.domain.defer(this.passWork);
+  }
+
+  private get owesAnswers(): boolean {
+    return this.finishes.pending > 0 || this.controls.pending > 0;
   }
 
   /** Shows the peer what was written so far. */
@@ -153,15 +196,18 @@ export class Vif2Link {
     if (!this.running || this.inPass) return;
     this.inPass = true;
     this.finishes.drain();
+    this.controls.drain();
     const taken = this.takeMessages();
     if (taken >= 0 && this.running) {
       const fault = this.receiver.complete();
       if (fault !== undefined) this.fail('EPROTO', fault);
     } else this.receiver.end();
+    if (this.running) this.opening?.advance(this.sender !== undefined);
     if (this.running && this.held && !this.ending) this.tryWritable();
     this.inPass = false;
     if (!this.running) return;
     this.publishAll();
+    if (this.whenDrained !== undefined) this.tryDrained();
     // A pass that found work is followed by one more before an event is asked for: a busy peer then sends none.
     if (taken > 0 || this.consumer.arm()) this.settings.domain.defer(this.passWork);
   }
@@ -204,6 +250,7 @@ export class Vif2Link {
   private takePackets(): number {
     const { receiver, consumer } = this;
     let type: number;
+    if (this.opening?.announced !== true) return this.step('PACKET before BYPASS_READY');
     do {
       if (messageSize(consumer.header) < 24) return this.step('PACKET of less than 24 bytes');
       if (receiver.full) {
@@ -216,7 +263,7 @@ export class Vif2Link {
   }
 
   private takeFinishes(): number {
-    const { grants, consumer } = this;
+    const { grants, consumer, tracked } = this;
     let type: number;
     do {
       // One fetch, into a local: this is the private copy.
@@ -228,6 +275,7 @@ export class Vif2Link {
           unknown ? 'FINISH of a packet that is not unfinished' : 'finished packets stay in use',
         );
       }
+      if (tracked.count !== 0) tracked.finished(id);
       this.finished = (this.finished + 1) | 0;
       type = this.step(undefined);
     } while (type === MessageType.finishPacket);
@@ -239,7 +287,7 @@ export class Vif2Link {
     if (smallest === 0) return `message type ${type} is not allowed here`;
     if (messageSize(this.consumer.header) < smallest) return `message type ${type} is too short`;
     const message = this.message;
-    this.consumer.copyTo(message, 2);
+    this.consumer.copyTo(message, Math.min(messageSize(this.consumer.header) >> 2, CONTROL_MESSAGE_WORDS));
     switch (type) {
       case MessageType.setMaxPackets:
         return this.takeCredit(setMaxPacketsValue(message, 0));
@@ -253,8 +301,10 @@ export class Vif2Link {
         this.peerChecksum = setOffloadChecksum(message, 0);
         this.peerTcpv4 = setOffloadTcpv4(message, 0);
         break;
+      case MessageType.bypassReady:
+        return this.opening?.takeReady();
       default:
-        return `message type ${type} is not allowed here`;
+        return this.settings.bypassMessage?.(message.slice());
     }
     this.tellSender();
     return this.changeRate.count() ? undefined : 'limits changed more than 1000 times a second';
@@ -275,8 +325,17 @@ export class Vif2Link {
     this.tellSender();
     // Whoever tried to send before is told.
     this.held = true;
-    this.settings.opened();
     return undefined;
+  }
+
+  private tryDrained(): void {
+    if (this.unfinished > 0 || !this.producer.awaitDrained()) {
+      if (this.producer.broken) this.fail('EPROTO', 'consumer index of the peer is impossible');
+      return;
+    }
+    const done = this.whenDrained;
+    this.whenDrained = undefined;
+    done?.();
   }
 
   private tellSender(): void {
@@ -303,7 +362,7 @@ export class Vif2Link {
 
   private tryWritable(): void {
     const sender = this.sender;
-    if (sender === undefined || this.finishes.pending > 0 || !sender.roomAgain()) {
+    if (sender === undefined || this.owesAnswers || !sender.roomAgain()) {
       if (this.producer.broken) this.fail('EPROTO', 'consumer index of the peer is impossible');
       return;
     }

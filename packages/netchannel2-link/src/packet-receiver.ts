@@ -16,6 +16,9 @@ import { BatchEntry, ReceiveBatch } from './receive-batch';
 
 /** Packets with impossible fragments in a row that end the connection (spec §7). */
 const MOST_BAD_RANGES = 16;
+/** Where an Ethernet frame has its addresses. */
+const TARGET_MAC = 0;
+const SOURCE_MAC = 6;
 /** Packets in a row whose bytes could not be had that end the connection (spec §7). */
 const MOST_FAILED_COPIES = 100;
 
@@ -27,6 +30,7 @@ export class PacketReceiver {
   private readonly maxFragments: number;
   private readonly frames: HotStream<Frame>;
   private readonly onlySource: Uint8Array | undefined;
+  private readonly onlyTarget: Uint8Array | undefined;
   /** Packets of the batch that a FINISH is owed for. */
   private owed = 0;
   private badRanges = 0;
@@ -49,6 +53,7 @@ export class PacketReceiver {
     this.maxFragments = settings.offer.maxFragments;
     this.frames = settings.frames;
     this.onlySource = settings.onlySource;
+    this.onlyTarget = settings.onlyTarget;
   }
 
   /** Takes the message the consumer stands on. @returns what ends the connection, or `undefined`. */
@@ -136,6 +141,7 @@ export class PacketReceiver {
 
   private deliverAll(): void {
     const { batch, frames } = this;
+    const { emitted } = this.settings;
     const count = batch.length;
     let delivered = 0;
     let bytes = 0;
@@ -144,6 +150,7 @@ export class PacketReceiver {
       delivered += 1;
       bytes += batch.frameLength(index);
       if (frames.observed) {
+        if (emitted !== undefined) emitted.bypassCandidate = batch.isBypassCandidate(index);
         const cursor = batch.load(index);
         frames.emit(cursor);
         cursor.end();
@@ -152,11 +159,19 @@ export class PacketReceiver {
     const { counters } = this.settings;
     counters.framesReceived += delivered;
     counters.bytesReceived += bytes;
+    const received = this.settings.bypass?.received;
+    if (received === undefined) return;
+    received.bypassFramesReceived += delivered;
+    received.bypassBytesReceived += bytes;
   }
 
   private isAllowed(index: number): boolean {
-    if (this.onlySource === undefined || this.batch.comesFrom(index, this.onlySource)) return true;
-    this.settings.counters.dropped.sourceMac += 1;
+    const { onlySource, onlyTarget, batch } = this;
+    let reason: 'sourceMac' | 'targetMac';
+    if (onlySource !== undefined && !batch.carries(index, SOURCE_MAC, onlySource)) reason = 'sourceMac';
+    else if (onlyTarget !== undefined && !batch.carries(index, TARGET_MAC, onlyTarget)) reason = 'targetMac';
+    else return true;
+    this.settings.counters.dropped[reason] += 1;
     return false;
   }
 

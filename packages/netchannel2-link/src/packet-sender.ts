@@ -48,6 +48,8 @@ export class PacketSender {
   readonly peerOffload: PeerOffload = { checksum: false, tcpv4: false };
   /** Room the last refused message needed. */
   refusedSize = 0;
+  /** Id of the packet with fragments sent last. */
+  lastId = 0;
   /** The message just written asks for an immediate FINISH: flush it. */
   urgent = false;
 
@@ -59,6 +61,7 @@ export class PacketSender {
   private readonly heapFrame: ScratchFrame;
   private readonly denseFrame: ScratchFrame;
   private readonly reserve: number;
+  private readonly candidate: number;
   private fragmentLimit = 1;
 
   /** @param maxPackets the credit this end advertised, which sets how much of the ring its answers need. */
@@ -76,6 +79,7 @@ export class PacketSender {
     this.heapFrame = new ScratchFrame(settings.pool);
     this.denseFrame = new ScratchFrame(settings.pool);
     this.reserve = answerReserve(maxPackets);
+    this.candidate = settings.marksCandidates === true ? PacketFlag.bypassCandidate : 0;
   }
 
   setMaxFragments(advertised: number): void {
@@ -87,13 +91,15 @@ export class PacketSender {
     return this.grants.free > 0 && this.producer.hasSpace(this.refusedSize, this.reserve);
   }
 
-  sendBytes(bytes: Uint8Array): SendOutcome {
+  /** @param apart never inline as a whole: the packet has fragments, and so a FINISH. */
+  sendBytes(bytes: Uint8Array, apart = false): SendOutcome {
     const length = bytes.byteLength;
     if (length < SMALLEST_FRAME || length > LARGEST_FRAME) return this.drop('sendLength');
-    if (length <= LARGEST_PREFIX) {
+    if (length <= LARGEST_PREFIX && !apart) {
       const at = this.claimSmall(length);
       if (at === NO_SPACE) return SendOutcome.full;
       this.plan.clear();
+      this.mark((bytes[0] as number) & 1);
       this.writeSmallHead(at, length);
       this.memory.copyIn(this.payload, this.prefixOffset(at, 0), bytes);
       return this.sent(packetSize(0, length), length);
@@ -101,12 +107,14 @@ export class PacketSender {
     if (this.grants.free === 0) return SendOutcome.full;
     if (!this.heapFrame.fromBytes(bytes)) return SendOutcome.starved;
     this.plan.clear();
-    const outcome = this.sendFragments(this.heapFrame.cursor, this.prefix);
+    this.mark((bytes[0] as number) & 1);
+    const outcome = this.sendFragments(this.heapFrame.cursor, this.prefixOf(length));
     this.heapFrame.end();
     return outcome;
   }
 
-  sendFrame(frame: Frame): SendOutcome {
+  /** @param apart never inline as a whole: the packet has fragments, and so a FINISH. */
+  sendFrame(frame: Frame, apart = false): SendOutcome {
     const length = frame.byteLength;
     if (length < SMALLEST_FRAME || length > LARGEST_FRAME) return this.drop('sendLength');
     const plan = this.plan;
@@ -116,7 +124,8 @@ export class PacketSender {
       const reason = plan.fill(this.memory, frame, this.peerOffload);
       if (reason !== undefined) return this.drop(reason);
     }
-    if (length <= LARGEST_PREFIX) return this.sendSmall(frame, length);
+    this.mark(frame.uint8(0) & 1);
+    if (length <= LARGEST_PREFIX) return apart ? this.sendApart(frame) : this.sendSmall(frame, length);
     // A checksum completed here goes into the inline bytes, which must then reach as far.
     const prefix = plan.checksumField < this.prefix - 1 ? this.prefix : plan.checksumField + 2;
     return this.sendFragments(frame, prefix);
@@ -128,6 +137,34 @@ export class PacketSender {
     this.writeSmallHead(at, length);
     this.copyPrefix(frame, length, this.prefixOffset(at, 0));
     return this.sent(packetSize(0, length), length);
+  }
+
+  /** A frame that would fit inline, with its last bytes in a fragment. */
+  private sendApart(frame: Frame): SendOutcome {
+    const plan = this.plan;
+    const prefix = this.prefixOf(frame.byteLength);
+    if (plan.checksumField < prefix - 1) return this.sendFragments(frame, prefix);
+    // The checksum to be completed lies in the fragment, which is not ours to change: it is completed in a copy.
+    if (this.grants.free === 0) return SendOutcome.full;
+    if (!this.denseFrame.fromFrame(frame, 0)) return SendOutcome.starved;
+    const page = this.denseFrame.cursor.fragmentPage(0);
+    const at = page.base + this.denseFrame.cursor.fragmentOffset(0) + plan.checksumField;
+    page.bytes[at] = plan.checksum >>> 8;
+    page.bytes[at + 1] = plan.checksum;
+    plan.checksumField = -1;
+    const outcome = this.sendFragments(this.denseFrame.cursor, prefix);
+    this.denseFrame.end();
+    return outcome;
+  }
+
+  /** Inline bytes of a packet with fragments, which must have some too. */
+  private prefixOf(length: number): number {
+    return length > this.prefix ? this.prefix : Math.min(SMALLEST_FRAME, length - 1);
+  }
+
+  /** @param group 1 if the destination is a group: such a frame cannot take a bypass. */
+  private mark(group: number): void {
+    if (group === 0) this.plan.flags |= this.candidate;
   }
 
   private sendFragments(frame: Frame, prefix: number): SendOutcome {
@@ -169,6 +206,7 @@ export class PacketSender {
       plan.csumOffset,
     );
     this.copyPrefix(frame, prefix, this.prefixOffset(at, fragments));
+    this.lastId = id;
     return this.sent(size, frame.byteLength);
   }
 

@@ -169,12 +169,17 @@ export class ReceiveBatch {
     }
   }
 
-  /** Whether the source address of packet `index` is `mac`. */
-  comesFrom(index: number, mac: Uint8Array): boolean {
+  /** Its sender says that packet `index` could take a bypass. */
+  isBypassCandidate(index: number): boolean {
+    return ((this.properties[index] as number) & PacketFlag.bypassCandidate) !== 0;
+  }
+
+  /** Whether packet `index` has the address `mac` at byte `at` of its first page. */
+  carries(index: number, at: number, mac: Uint8Array): boolean {
     const page = this.pages[index * PAGES_PER_PACKET];
     if (page === undefined) return false;
     for (let byte = 0; byte < 6; byte += 1) {
-      if (page.bytes[page.base + 6 + byte] !== mac[byte]) return false;
+      if (page.bytes[page.base + at + byte] !== mac[byte]) return false;
     }
     return true;
   }

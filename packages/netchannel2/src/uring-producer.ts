@@ -114,6 +114,13 @@ export class UringProducer {
     return this.refresh() && this.consumed === this.published;
   }
 
+  /** {@link drained}, and when not, asks for an event at the moment it will be. */
+  awaitDrained(): boolean {
+    if (this.drained()) return true;
+    Atomics.store(this.control, this.struct + CONS_EVENT, this.published);
+    return this.drained();
+  }
+
   /** The rare cases: a wrap, too little room by what is known, a message too large. */
   private claimCarefully(size: number, keep: number): number {
     const ringBytes = this.ringBytes;
