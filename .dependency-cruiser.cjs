@@ -10,6 +10,7 @@ const floors = {
   netif: ['xen'],
   netchannel2: ['xen'],
   hypervisor: ['grant-table', 'xenstore', 'xen'],
+  'xen-host': ['xenstore', 'xen'],
   'device-registry': ['xenstore', 'xen'],
   'netchannel2-link': ['netchannel2', 'frames', 'xen'],
   netfront: ['netif', 'device-registry', 'frames', 'xen'],

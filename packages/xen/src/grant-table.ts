@@ -17,7 +17,7 @@ export interface SharedPages {
    * Stops sharing. Pages whose grant is still in use by the peer are kept out of circulation, with their references,
    * until the use ends; they are never reused early.
    *
-   * @returns how many pages were still in use.
+   * @returns how many pages were still in use; always 0 where the domain cannot learn it (`capabilities.revokeResult`).
    */
   end(): number;
 }

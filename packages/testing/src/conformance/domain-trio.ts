@@ -8,6 +8,11 @@ export interface DomainTrio {
   readonly grantee: Domain;
   /** Another domain, which the granter never names unless a test says so. */
   readonly bystander: Domain;
+  /**
+   * The three are one domain with one id, as where a domain of a real host tests itself: nobody can be kept out, so what is
+   * said of strangers is not tried.
+   */
+  readonly oneDomain?: boolean;
   /** Runs all that is due: pending events, deferred work, and retries of what waits for a peer to let go. */
   settle(): Promise<void>;
   /** Destroys the domains; fails where the test left something behind. */
@@ -33,6 +38,11 @@ export function withDomains(
     }
     await trio.close();
   };
+}
+
+/** What `SharedPages.end` answers for pages in use: their number, or 0 where the platform does not learn it. */
+export function knownInUse({ capabilities }: Domain, pages: number): number {
+  return capabilities.revokeResult ? pages : 0;
 }
 
 /** A value that the test needs in order to go on. */

@@ -180,9 +180,9 @@ export function describeEventChannels(name: string, factory: DomainTrioFactory):
     it(
       'are refused to another domain, to a second binder, and where no port is',
       withDomains(factory, (trio) => {
-        const { granter, grantee, bystander } = trio;
+        const { granter, grantee, bystander, oneDomain } = trio;
         const near = portOf(granter.events.allocateUnbound(grantee.id));
-        expect(bystander.events.bindInterdomain(granter.id, near)).toBe('EINVAL');
+        if (oneDomain !== true) expect(bystander.events.bindInterdomain(granter.id, near)).toBe('EINVAL');
         const far = portOf(grantee.events.bindInterdomain(granter.id, near));
         expect(grantee.events.bindInterdomain(granter.id, near)).toBe('EINVAL');
         expect(grantee.events.bindInterdomain(granter.id, eventChannelPort(40))).toBe('EINVAL');
