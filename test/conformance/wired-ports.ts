@@ -17,7 +17,7 @@ import type { Version } from './simulated-domains';
 import { bootQuietMachine } from './simulated-machine';
 
 /** A vif carries a byte less than a vif2. */
-const LONGEST_FRAME: Readonly<Record<DeviceClass, number>> = { vif: 65535, vif2: 65536 };
+export const LONGEST_FRAME: Readonly<Record<DeviceClass, number>> = { vif: 65535, vif2: 65536 };
 
 /** Longer than a FINISH may be delayed, and than either class waits for pages. */
 const QUIET_TIME = 20;
@@ -26,6 +26,10 @@ const RETRY_TIME = 2_000;
 
 type PortFrontend = FrontendDriver<FrontendDevice & FramePort>;
 type PortBackend = BackendDriver<BackendDevice & FramePort>;
+
+/** A frontend of the class with its default options. */
+export const portFrontend = (deviceClass: DeviceClass): PortFrontend => FRONTENDS[deviceClass]();
+export const portBackend = (deviceClass: DeviceClass): PortBackend => BACKENDS[deviceClass]();
 
 const FRONTENDS: Readonly<Record<DeviceClass, () => PortFrontend>> = {
   vif: () => netfrontDriver(),

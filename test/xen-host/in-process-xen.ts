@@ -12,7 +12,8 @@ const EINVAL = -22;
 const ENOMEM = -12;
 const ENOTCONN = -107;
 const FIRST_REF = 8;
-const SHAREABLE = 256;
+/** Linux's gntalloc shares as many. */
+const SHAREABLE = 1024;
 
 interface Grant {
   readonly page: number;

@@ -14,6 +14,7 @@ import { GrantedTransmitBuffers } from './granted-transmit-buffers';
 import type { NetfrontSettings } from './options';
 import { ReceiveBuffers } from './receive-buffers';
 import { ReceiveQueue } from './receive-queue';
+import { SharedReceiveBuffers, SharedTransmitBuffers } from './shared-buffers';
 import { TransmitQueue } from './transmit-queue';
 
 /** What a queue reports to; it outlives the connection. */
@@ -46,12 +47,6 @@ export class Queue {
     try {
       const { domain, peer } = link;
       const entries = domain.grants.entries;
-      if (entries === undefined) {
-        throw new DeviceError(
-          'EOPNOTSUPP',
-          'this domain cannot write grant entries, which a vif frontend needs',
-        );
-      }
       this.rings = this.shareRings();
       this.txPort = this.allocatePort();
       this.rxPort =
@@ -63,14 +58,17 @@ export class Queue {
       initialiseRing(area.words, rxWord);
       const broken = (reason: string) => owner.broken(reason);
 
-      const transmitBuffers = GrantedTransmitBuffers.create(
-        domain,
-        entries,
-        peer,
-        TX_RING.slotCount,
-        settings.transmitPages,
-        trusted,
-      );
+      const transmitBuffers =
+        entries === undefined
+          ? SharedTransmitBuffers.create(domain, peer, settings.transmitPages)
+          : GrantedTransmitBuffers.create(
+              domain,
+              entries,
+              peer,
+              TX_RING.slotCount,
+              settings.transmitPages,
+              trusted,
+            );
       this.transmit = new TransmitQueue(
         domain,
         new FrontRing(area.words, txWord, TX_RING),
@@ -83,14 +81,11 @@ export class Queue {
       );
       this.releases.push(() => this.transmit.close());
 
-      const receiveBuffers = ReceiveBuffers.create(
-        domain,
-        entries,
-        peer,
-        RX_RING.slotCount,
-        settings.receiveBuffers + settings.retainedPages,
-        trusted,
-      );
+      const receivePages = settings.receiveBuffers + settings.retainedPages;
+      const receiveBuffers =
+        entries === undefined
+          ? SharedReceiveBuffers.create(domain, peer, RX_RING.slotCount, receivePages)
+          : ReceiveBuffers.create(domain, entries, peer, RX_RING.slotCount, receivePages, trusted);
       this.receive = new ReceiveQueue(
         domain,
         new FrontRing(area.words, rxWord, RX_RING),

@@ -10,12 +10,12 @@ import {
   PAGE_SIZE,
 } from '@netchannel2/xen';
 import { takeGrantRefs } from './grant-refs';
+import type { PostedBuffers } from './posted-buffers';
 
 /**
- * The buffers posted on an RX ring, identified by slot as the protocol does: a page of the pool each, granted writable
- * while it is posted. For a backend that is not trusted pages are zeroed first: they may hold frames of others.
+ * A page of the pool for each posted buffer, granted writable while it is posted. For a backend that is not trusted pages are zeroed first: they may hold frames of others.
  */
-export class ReceiveBuffers {
+export class ReceiveBuffers implements PostedBuffers {
   private readonly pages: (LeasedPage | undefined)[];
 
   private constructor(
@@ -46,7 +46,6 @@ export class ReceiveBuffers {
     return new ReceiveBuffers(entries, peer, refs, pool, trusted);
   }
 
-  /** Posts a page in `slot`; {@link NO_GRANT_REF} when all pages are posted or retained. */
   post(slot: number): GrantRef {
     const ref = this.refs[slot];
     const page = this.pool.take();
@@ -60,11 +59,6 @@ export class ReceiveBuffers {
     return ref;
   }
 
-  /**
-   * Ends the grant of the page posted in `slot` and hands the page, with its lease, to the caller.
-   *
-   * @returns `undefined` when the backend still uses the page: it stays out of circulation until the backend lets go.
-   */
   collect(slot: number): LeasedPage | undefined {
     const ref = this.refs[slot];
     const page = this.pages[slot];
@@ -76,7 +70,6 @@ export class ReceiveBuffers {
     return undefined;
   }
 
-  /** Takes every posted page back; those in use follow when their use ends, retained ones when they are released. */
   close(): void {
     for (let slot = 0; slot < this.refs.length; slot += 1) {
       this.collect(slot)?.release();

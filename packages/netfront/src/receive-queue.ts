@@ -11,7 +11,7 @@ import {
   NO_GRANT_REF,
 } from '@netchannel2/xen';
 import type { NetfrontCounters } from './frame-drops';
-import type { ReceiveBuffers } from './receive-buffers';
+import type { PostedBuffers } from './posted-buffers';
 
 /** Packets taken in one pass, so that one busy device does not hold up the others. */
 const PASS_PACKETS = 64;
@@ -32,7 +32,7 @@ export class ReceiveQueue implements DeferredWork {
     private readonly domain: Domain,
     private readonly ring: FrontRing,
     private readonly port: EventChannelPort,
-    private readonly buffers: ReceiveBuffers,
+    private readonly buffers: PostedBuffers,
     private readonly posted: number,
     private readonly counters: NetfrontCounters,
     private readonly frames$: HotStream<Frame>,
