@@ -9,10 +9,13 @@ export function parseGrantTableVersion(text: string): GrantTableVersion {
   throw new InvalidArgumentError('A grant table has version 1 or 2.');
 }
 
-export function parseCount(text: string): number {
+export const parseCount = (text: string): number => wholeNumber(text, 1);
+export const parseCountOrNone = (text: string): number => wholeNumber(text, 0);
+
+function wholeNumber(text: string, least: number): number {
   const count = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(count) || count < 1)
-    throw new InvalidArgumentError('Give a whole number from 1.');
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(count) || count < least)
+    throw new InvalidArgumentError(`Give a whole number from ${least}.`);
   return count;
 }
 

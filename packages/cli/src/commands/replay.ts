@@ -9,11 +9,12 @@ import type { GrantTableVersion } from '../replay/scenario';
 import { replayJson } from '../report/replay-json';
 import { replayText } from '../report/replay-text';
 import { paintFor, type Terminal } from '../terminal';
-import { parseCount, parseDeviceClasses, parseGrantTableVersion } from './arguments';
+import { parseCount, parseCountOrNone, parseDeviceClasses, parseGrantTableVersion } from './arguments';
 
 interface ReplayFlags {
   readonly capture?: string;
   readonly rounds: number;
+  readonly warmUp: number;
   readonly class: readonly DeviceClass[];
   readonly dom0: GrantTableVersion;
   readonly guest1: GrantTableVersion;
@@ -53,6 +54,11 @@ export function registerReplay(program: Command, terminal: Terminal): void {
         .default(50),
     )
     .addOption(
+      new Option('-w, --warm-up <number>', 'rounds before that, checked but left out of the figures')
+        .argParser(parseCountOrNone)
+        .default(10),
+    )
+    .addOption(
       new Option('--class <class>', 'class of the devices: vif, vif2 or both')
         .argParser(parseDeviceClasses)
         .default(parseDeviceClasses('both'), 'both'),
@@ -86,6 +92,7 @@ async function run(file: string | undefined, flags: ReplayFlags, terminal: Termi
     capture,
     classes: flags.class,
     rounds: flags.rounds,
+    warmUp: flags.warmUp,
     versions: { dom0: flags.dom0, guest1: flags.guest1, guest2: flags.guest2 },
     received,
   });

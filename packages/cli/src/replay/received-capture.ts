@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { PcapngWriter } from '@netchannel2/bridge';
 import type { DeviceClass } from '@netchannel2/device-registry';
@@ -23,7 +23,7 @@ export class ReceivedCapture {
   /** Creates the file, and its directory. @throws CommandFailure when it cannot be written. */
   static create(file: string): ReceivedCapture {
     try {
-      mkdirSync(dirname(file), { recursive: true });
+      makeDirectory(dirname(file));
       return new ReceivedCapture(file, openSync(file, 'w'));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -50,6 +50,13 @@ export class ReceivedCapture {
       closeSync(this.descriptor);
     }
   }
+}
+
+/** Step by step: Node's recursive mkdir never returns on file systems that answer ENOENT for a parent that exists. */
+function makeDirectory(path: string): void {
+  if (existsSync(path)) return;
+  makeDirectory(dirname(path));
+  mkdirSync(path);
 }
 
 function wallClockNanoseconds(): bigint {

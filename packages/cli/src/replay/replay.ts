@@ -11,6 +11,8 @@ export interface ReplayOptions {
   readonly classes: readonly DeviceClass[];
   /** How often the capture crosses each class of device. */
   readonly rounds: number;
+  /** Rounds before that, checked but left out of the figures. Default 0. */
+  readonly warmUp?: number;
   readonly versions: GrantTableVersions;
   /** Where what guest 2 receives in the first round is recorded. */
   readonly received?: ReceivedCapture | undefined;
@@ -41,7 +43,7 @@ export interface ReplayReport {
  * @throws CaptureError when the capture cannot be replayed between two guests.
  */
 export async function replay(options: ReplayOptions): Promise<ReplayReport> {
-  const { capture, classes, rounds, versions, received } = options;
+  const { capture, classes, rounds, warmUp = 0, versions, received } = options;
   const sides = splitSides(capture);
   const guest = (side: TwoSides['guest1'], grantTableVersion: GrantTableVersion) => ({
     grantTableVersion,
@@ -56,7 +58,8 @@ export async function replay(options: ReplayOptions): Promise<ReplayReport> {
   });
   const paths: PathRun[] = [];
   for (const deviceClass of classes) {
-    paths.push(await runPath(scenario, deviceClass, sides, { rounds, record: received?.on(deviceClass) }));
+    const record = received?.on(deviceClass);
+    paths.push(await runPath(scenario, deviceClass, sides, { rounds, warmUp, record }));
   }
   const leaks = await scenario.stop();
   const complaints = [
