@@ -38,8 +38,20 @@ describe('what a frontend published', () => {
       frontendRefs: [9, 10],
       backendRefs: [11, 12],
       port: 23,
+      tableVersion: 2,
     });
     expect(reads()).toBe(1);
+  });
+
+  it('says of which version the grant table is, in case it is 1', async () => {
+    for (const [node, tableVersion] of [
+      ['1', 1],
+      ['2', 2],
+      ['x', 2],
+    ] as const) {
+      const { link } = linkTo({ ...GOOD, 'gnttab-version': node });
+      expect(await readFrontendNodes(link, 4)).toMatchObject({ tableVersion });
+    }
   });
 
   it('may leave out order and layout', async () => {

@@ -9,9 +9,18 @@ export interface FrontendNodes {
   /** Ring B: the backend produces. */
   readonly backendRefs: readonly GrantRef[];
   readonly port: EventChannelPort;
+  /** Of the frontend's grant table, as it says; 2 where it does not. */
+  readonly tableVersion: 1 | 2;
 }
 
-const SINGLE = ['protocol-version', 'ring-layout', 'ring-page-order', 'control-ring-ref', 'event-channel'];
+const SINGLE = [
+  'protocol-version',
+  'ring-layout',
+  'ring-page-order',
+  'control-ring-ref',
+  'event-channel',
+  'gnttab-version',
+];
 
 /**
  * Reads and checks the frontend's nodes, all at once and once only: it may change them at any time.
@@ -40,5 +49,6 @@ export async function readFrontendNodes(link: DeviceLink, maxOrder: number): Pro
     frontendRefs: refs('prod'),
     backendRefs: refs('cons'),
     port: eventChannelPort(decimal('event-channel')),
+    tableVersion: nodes.get('gnttab-version') === '1' ? 1 : 2,
   };
 }

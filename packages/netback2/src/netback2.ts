@@ -3,15 +3,25 @@ import {
   type BackendDriver,
   DeviceError,
   type DeviceLink,
+  domainPath,
+  errorPath,
   parseMac,
 } from '@netchannel2/device-registry';
 import { BACKEND_VIEW } from '@netchannel2/netchannel2';
 import { type Vif2Options, Vif2Port } from '@netchannel2/netchannel2-link';
-import type { Errno } from '@netchannel2/xen';
+import {
+  type Errno,
+  errnoNumber,
+  type ForwardingSource,
+  type ForwardingTarget,
+  type FrameForwarder,
+  type GrantedFrame,
+} from '@netchannel2/xen';
 import createDebug from 'debug';
 import { distinctUntilChanged, map, type Subscription, skip } from 'rxjs';
-import { readFrontendNodes } from './frontend-nodes';
+import { type FrontendNodes, readFrontendNodes } from './frontend-nodes';
 import { MappedRings } from './mapped-rings';
+import { mayForward, provesForwarding } from './transitive-check';
 
 const debug = createDebug('netchannel2:netback2');
 
@@ -19,13 +29,18 @@ const LARGEST_RING_ORDER = 4;
 
 export type Netback2Options = Vif2Options;
 
-/** The backend of one vif2: a port for the frames of a guest, in the backend's domain. */
-export class Netback2 extends Vif2Port implements BackendDevice {
+/**
+ * The backend of one vif2: a port for the frames of a guest, in the backend's domain. Between two such ports packets are
+ * forwarded in their sender's grants, where both tables and the host allow it.
+ */
+export class Netback2 extends Vif2Port implements BackendDevice, ForwardingSource, ForwardingTarget {
   readonly name: string;
   private rings: MappedRings | undefined;
   private carrier: Subscription | undefined;
   private hostMac: string | undefined;
   private guestMac: string | undefined;
+  /** Transitive entries of this domain are known to work. */
+  private transitive = false;
 
   constructor(
     readonly deviceLink: DeviceLink,
@@ -45,6 +60,18 @@ export class Netback2 extends Vif2Port implements BackendDevice {
     return this.guestMac;
   }
 
+  divert(forwarder: FrameForwarder | undefined): void {
+    this.forwardBy(forwarder);
+  }
+
+  acceptsGranted(frame: GrantedFrame): boolean {
+    return (this.transitive || frame.fragmentCount === 0) && this.acceptsForward(frame);
+  }
+
+  sendGranted(frame: GrantedFrame): boolean {
+    return this.forward(frame);
+  }
+
   async features(): Promise<Readonly<Record<string, string>>> {
     const link = this.deviceLink;
     this.hostMac = await link.readOwn('mac');
@@ -54,7 +81,7 @@ export class Netback2 extends Vif2Port implements BackendDevice {
       'max-ring-page-order': String(this.maxOrder()),
       'feature-receiver-copy': '1',
       'feature-receiver-map': '1',
-      'feature-transitive': '0',
+      'feature-transitive': mayForward(link.domain) ? '1' : '0',
       'feature-bypass': '0',
       'gnttab-version': String(link.domain.grants.version),
       carrier: '1',
@@ -75,6 +102,7 @@ export class Netback2 extends Vif2Port implements BackendDevice {
     }
     const { control, produce, consume, port } = this.rings;
     this.watchCarrier();
+    this.checkTransitive(nodes);
     this.startLink({
       rings: {
         control: control.area,
@@ -85,6 +113,7 @@ export class Netback2 extends Vif2Port implements BackendDevice {
       },
       fragmentKind: 'receiver_copy',
       onlySource,
+      sourceGrantsExactly: nodes.tableVersion !== 1,
     });
   }
 
@@ -102,6 +131,27 @@ export class Netback2 extends Vif2Port implements BackendDevice {
     this.deviceLink.fail(new DeviceError(code, message));
   }
 
+  protected override linkStuck(message: string): void {
+    const { domain, ownPath } = this.deviceLink;
+    const node = errorPath(domainPath(domain.id), ownPath);
+    this.writeNode(node, `${errnoNumber('ETIMEDOUT')} ${message}`);
+  }
+
+  /** Forwarding through this domain's grants is proved, once, by the first frontend that has any to forward. */
+  private checkTransitive(nodes: FrontendNodes): void {
+    const { domain, peer, ownPath } = this.deviceLink;
+    const offered = mayForward(domain);
+    this.transitive = offered && provesForwarding(domain, peer, nodes);
+    if (offered && !this.transitive) this.writeNode(`${ownPath}/feature-transitive`, '0');
+  }
+
+  /** Nodes that are only for people and tools to read: nothing depends on them. */
+  private writeNode(path: string, value: string): void {
+    this.deviceLink.domain.store.write(path, value).catch((error: unknown) => {
+      debug('%s: %s not written: %o', this.name, path, error);
+    });
+  }
+
   private maxOrder(): number {
     return this.options.ringPageOrder ?? LARGEST_RING_ORDER;
   }
@@ -116,16 +166,14 @@ export class Netback2 extends Vif2Port implements BackendDevice {
 
   /** A stalled guest has no carrier, until it finishes a packet again (spec vif2.md §7). */
   private watchCarrier(): void {
-    const { domain, ownPath } = this.deviceLink;
+    const { ownPath } = this.deviceLink;
     const stalled$ = this.linkState$.pipe(
       map((state) => state === 'stalled'),
       distinctUntilChanged(),
       skip(1),
     );
     this.carrier = stalled$.subscribe((stalled) => {
-      domain.store.write(`${ownPath}/carrier`, stalled ? '0' : '1').catch((error: unknown) => {
-        debug('%s: carrier not written: %o', this.name, error);
-      });
+      this.writeNode(`${ownPath}/carrier`, stalled ? '0' : '1');
     });
   }
 

@@ -26,6 +26,15 @@ export class IdSet {
     return true;
   }
 
+  has(id: number): boolean {
+    let slot = id & this.mask;
+    while (this.rounds[slot] === this.round) {
+      if (this.ids[slot] === id) return true;
+      slot = (slot + 1) & this.mask;
+    }
+    return false;
+  }
+
   clear(): void {
     this.round = (this.round + 1) | 0;
     // After 2^32 rounds old stamps would count again.

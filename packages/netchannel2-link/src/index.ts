@@ -1,3 +1,4 @@
+export * from './domain-copies';
 export * from './drop-reasons';
 export * from './link';
 export * from './link-settings';

@@ -78,6 +78,8 @@ export interface LinkSettings {
   readonly marksCandidates?: boolean;
   /** Kept up to date while frames are emitted. */
   readonly emitted?: EmittedFrame | undefined;
+  /** Packets of type receiver_copy lie in grants that cover them and nothing else: the peer's table is of version 2. */
+  readonly sourceGrantsExactly: boolean;
   readonly frames: HotStream<Frame>;
   readonly writable: HotStream<void>;
   readonly counters: PortCounters<DropReason>;
@@ -85,6 +87,8 @@ export interface LinkSettings {
   opened(): void;
   /** The peer broke the protocol, or this end cannot go on. Called once; the link has stopped. */
   fail(code: Errno, message: string): void;
+  /** A packet the peer may have mapped was not finished in half a minute. Told once. */
+  stuck(): void;
   /** No FINISH for ten seconds while frames wait (`true`), and the first one after that (`false`). */
   stalled(stalled: boolean): void;
 }

@@ -2,28 +2,25 @@ import {
   advertisedMaxPackets,
   allowedMessages,
   answerReserve,
-  finishPacketId,
   MessageType,
   messageSize,
-  RING_EMPTY,
-  RING_FAULT,
-  setMaxFragmentsValue,
   setMaxPacketsValue,
-  setOffloadChecksum,
-  setOffloadTcpv4,
   UringConsumer,
   UringProducer,
 } from '@netchannel2/netchannel2';
-import type { DeferredWork, Errno, Frame } from '@netchannel2/xen';
+import type { DeferredWork, Errno, Frame, FrameForwarder, GrantedFrame } from '@netchannel2/xen';
 import type { Subscription } from 'rxjs';
 import { type PacketFlow, TrackedPackets } from './bypass/packet-flow';
-import { ChangeRate, CONTROL_MESSAGE_WORDS } from './control-messages';
+import { CONTROL_MESSAGE_WORDS } from './control-messages';
 import { ControlQueue } from './control-queue';
+import { FinishDeadlines } from './finish-deadlines';
 import { FinishQueue } from './finish-queue';
-import { FLUSH_EVERY, type LinkSettings, MOST_UNFINISHED, PASS_BUDGET, PLAIN_RING } from './link-settings';
-import { FinishOutcome, type PacketGrants } from './packet-grants';
+import { FLUSH_EVERY, type LinkSettings, MOST_UNFINISHED, PLAIN_RING } from './link-settings';
+import { type IntakeHost, MessageIntake } from './message-intake';
+import type { PacketGrants } from './packet-grants';
 import { PacketReceiver } from './packet-receiver';
 import { PacketSender, SendOutcome } from './packet-sender';
+import { PeerLimits } from './peer-limits';
 import { RingOpening } from './ring-opening';
 import { SharedPageGrants } from './shared-page-grants';
 import { StallWatch } from './stall-watch';
@@ -36,15 +33,18 @@ const STARVED_MILLISECONDS = 5;
  * One connected vif2: both rings, the packets under way in both directions, and the event channel. Both ends are alike;
  * who provides the memory no longer matters here (spec §1).
  */
-export class Vif2Link {
+export class Vif2Link implements IntakeHost {
   private readonly producer: UringProducer;
   private readonly consumer: UringConsumer;
   private readonly finishes: FinishQueue;
   private readonly controls: ControlQueue;
   private readonly tracked = new TrackedPackets();
   private readonly receiver: PacketReceiver;
+  private readonly intake: MessageIntake;
   private readonly stallWatch: StallWatch;
-  private readonly changeRate: ChangeRate;
+  private readonly deadlines: FinishDeadlines;
+  /** SET_MAX_FRAGMENTS and SET_OFFLOAD may come before there is a sender. */
+  private readonly limits: PeerLimits;
   private readonly maxPackets: number;
   private readonly allowed: Uint8Array;
   private readonly message = new Int32Array(CONTROL_MESSAGE_WORDS);
@@ -54,16 +54,10 @@ export class Vif2Link {
   private starvedTimer: Subscription | undefined;
   private grants: PacketGrants | undefined;
   private sender: PacketSender | undefined;
-  /** SET_MAX_FRAGMENTS and SET_OFFLOAD may come before there is a sender. */
-  private peerMaxFragments = 1;
-  private peerChecksum = false;
-  private peerTcpv4 = false;
   private unflushed = 0;
-  /** Of the pass: messages it may still take, and what ended it. */
-  private left = 0;
-  private fault: string | undefined = undefined;
-  private finished = 0;
-  private running = false;
+  private stuck = false;
+  /** Started, and neither failed nor stopped. */
+  running = false;
   private inPass = false;
   private held = false;
   private ending = false;
@@ -80,9 +74,18 @@ export class Vif2Link {
     this.allowed = allowedMessages(settings.rules ?? PLAIN_RING);
     this.finishes = new FinishQueue(this.producer, this.maxPackets);
     this.controls = new ControlQueue(this.producer);
-    this.receiver = new PacketReceiver(settings, this.consumer, this.finishes, this.maxPackets, onBypass);
+    this.receiver = new PacketReceiver(
+      settings,
+      this.consumer,
+      this.finishes,
+      this.maxPackets,
+      onBypass,
+      (id, flags) => this.finishLater(id, flags),
+    );
+    this.intake = new MessageIntake(this, this.consumer, this.receiver, this.tracked);
     this.stallWatch = new StallWatch(settings.domain.scheduler, settings.stalled);
-    this.changeRate = new ChangeRate(settings.domain.scheduler);
+    this.deadlines = new FinishDeadlines(settings.domain.scheduler, () => this.sweep());
+    this.limits = new PeerLimits(settings.domain.scheduler);
   }
 
   /** The peer's credit has arrived: frames can be sent. */
@@ -93,6 +96,11 @@ export class Vif2Link {
   /** Packets the peer has not finished yet. */
   get unfinished(): number {
     return this.grants?.unfinished ?? 0;
+  }
+
+  /** The peer knows our credit: PACKETs may come. */
+  get packetsAllowed(): boolean {
+    return this.opening?.announced === true;
   }
 
   /** Sends the start-up burst, listens, and takes what the peer has sent already. */
@@ -119,6 +127,27 @@ export class Vif2Link {
     const outcome =
       frame instanceof Uint8Array ? sender.sendBytes(frame, apart) : sender.sendFrame(frame, apart);
     if (apart && outcome === SendOutcome.sent) this.tracked.add(sender.lastId, flow);
+    return this.sent(sender, outcome);
+  }
+
+  /** Whether the peer can be given `frame` in its sender's grants. */
+  acceptsGranted(frame: GrantedFrame): boolean {
+    return this.running && !this.ending && this.sender?.acceptsGranted(frame) === true;
+  }
+
+  /** Hands on a packet {@link acceptsGranted} agreed to. @returns as {@link send}. */
+  sendGranted(frame: GrantedFrame): boolean {
+    const sender = this.sender;
+    if (sender === undefined || !this.running || this.ending || this.owesAnswers) return this.refuse();
+    return this.sent(sender, sender.sendGranted(frame));
+  }
+
+  /** Shows received packets to `forwarder` before they are copied in. @returns `false` when there is no page for that. */
+  divert(forwarder: FrameForwarder | undefined): boolean {
+    return this.receiver.setForwarder(forwarder);
+  }
+
+  private sent(sender: PacketSender, outcome: SendOutcome): boolean {
     switch (outcome) {
       case SendOutcome.sent:
         this.written(sender);
@@ -163,6 +192,7 @@ export class Vif2Link {
   /** Shows the peer what was written so far. */
   flush(): void {
     this.unflushed = 0;
+    this.watchDeadlines();
     if (this.running && this.producer.publish()) this.settings.domain.events.notify(this.settings.rings.port);
   }
 
@@ -185,13 +215,15 @@ export class Vif2Link {
     this.starvedTimer?.unsubscribe();
     this.starvedTimer = undefined;
     this.stallWatch.end();
+    this.deadlines.end();
     this.receiver.end();
     this.sender = undefined;
     this.grants?.end();
     this.grants = undefined;
+    this.intake.grants = undefined;
   }
 
-  /** One turn: at most {@link PASS_BUDGET} messages, all their consequences, one notification. */
+  /** One turn: at most the budget of messages, all their consequences, one notification. */
   private pass(): void {
     if (!this.running || this.inPass) return;
     this.inPass = true;
@@ -214,75 +246,16 @@ export class Vif2Link {
 
   /** @returns how many messages were taken, -1 when the link failed. */
   private takeMessages(): number {
-    const consumer = this.consumer;
-    if (!consumer.begin()) {
-      this.fail('EPROTO', consumer.fault ?? 'ring broken');
-      return -1;
-    }
-    this.left = PASS_BUDGET;
-    this.fault = undefined;
-    const finishedBefore = this.finished;
-    let type = consumer.next();
-    // Messages come in runs of a kind; each kind has a loop of its own, which the compiler can keep together.
-    while (type >= 0) {
-      if (type === MessageType.packet) type = this.takePackets();
-      else if (type === MessageType.finishPacket) type = this.takeFinishes();
-      else type = this.step(this.takeControl(type));
-    }
-    if (this.finished !== finishedBefore) this.stallWatch.progress(this.finished - finishedBefore);
-    const fault = type === RING_FAULT ? (this.fault ?? consumer.fault ?? 'ring broken') : undefined;
-    if (fault === undefined) return PASS_BUDGET - this.left;
-    this.fail('EPROTO', fault);
-    return -1;
+    const { intake } = this;
+    const finishedBefore = intake.finished;
+    const taken = intake.take();
+    if (intake.finished !== finishedBefore) this.stallWatch.progress(intake.finished - finishedBefore);
+    if (taken < 0) this.fail('EPROTO', intake.fault);
+    return taken;
   }
 
-  /** Goes on to the next message, within the budget. @returns its type, or {@link RING_EMPTY} or {@link RING_FAULT}. */
-  private step(fault: string | undefined): number {
-    if (fault !== undefined) {
-      this.fault = fault;
-      return RING_FAULT;
-    }
-    this.left -= 1;
-    if (this.consumer.publishDue && this.consumer.publish()) this.notify();
-    return this.left === 0 ? RING_EMPTY : this.consumer.next();
-  }
-
-  private takePackets(): number {
-    const { receiver, consumer } = this;
-    let type: number;
-    if (this.opening?.announced !== true) return this.step('PACKET before BYPASS_READY');
-    do {
-      if (messageSize(consumer.header) < 24) return this.step('PACKET of less than 24 bytes');
-      if (receiver.full) {
-        const fault = receiver.complete();
-        if (fault !== undefined || !this.running) return this.step(fault);
-      }
-      type = this.step(receiver.receive());
-    } while (type === MessageType.packet);
-    return type;
-  }
-
-  private takeFinishes(): number {
-    const { grants, consumer, tracked } = this;
-    let type: number;
-    do {
-      // One fetch, into a local: this is the private copy.
-      const id = finishPacketId(consumer.words, consumer.messageWord);
-      const outcome = grants === undefined ? FinishOutcome.unknown : grants.finish(id);
-      if (outcome !== FinishOutcome.done) {
-        const unknown = outcome === FinishOutcome.unknown;
-        return this.step(
-          unknown ? 'FINISH of a packet that is not unfinished' : 'finished packets stay in use',
-        );
-      }
-      if (tracked.count !== 0) tracked.finished(id);
-      this.finished = (this.finished + 1) | 0;
-      type = this.step(undefined);
-    } while (type === MessageType.finishPacket);
-    return type;
-  }
-
-  private takeControl(type: number): string | undefined {
+  /** Takes any message but PACKET and FINISH. @returns what ends the connection, or `undefined`. @internal */
+  takeControl(type: number): string | undefined {
     const smallest = this.allowed[type] as number;
     if (smallest === 0) return `message type ${type} is not allowed here`;
     if (messageSize(this.consumer.header) < smallest) return `message type ${type} is too short`;
@@ -291,23 +264,17 @@ export class Vif2Link {
     switch (type) {
       case MessageType.setMaxPackets:
         return this.takeCredit(setMaxPacketsValue(message, 0));
-      case MessageType.setMaxFragmentsPerPacket: {
-        const limit = setMaxFragmentsValue(message, 0);
-        if (limit === 0) return 'SET_MAX_FRAGMENTS_PER_PACKET of 0';
-        this.peerMaxFragments = Math.min(limit, 64);
-        break;
+      case MessageType.setMaxFragmentsPerPacket:
+      case MessageType.setOffload: {
+        const fault = this.limits.take(type, message);
+        if (this.sender !== undefined) this.limits.apply(this.sender);
+        return fault;
       }
-      case MessageType.setOffload:
-        this.peerChecksum = setOffloadChecksum(message, 0);
-        this.peerTcpv4 = setOffloadTcpv4(message, 0);
-        break;
       case MessageType.bypassReady:
         return this.opening?.takeReady();
       default:
         return this.settings.bypassMessage?.(message.slice());
     }
-    this.tellSender();
-    return this.changeRate.count() ? undefined : 'limits changed more than 1000 times a second';
   }
 
   private takeCredit(maxPackets: number): string | undefined {
@@ -319,10 +286,11 @@ export class Vif2Link {
     const exact = fragmentKind === 'receiver_copy' && domain.capabilities.subPageGrants;
     this.grants =
       exact && entries?.version2 === true
-        ? new SubPageGrants(entries, peer, capacity)
+        ? new SubPageGrants(entries, peer, capacity, domain.scheduler)
         : new SharedPageGrants(domain, peer, capacity);
+    this.intake.grants = this.grants;
     this.sender = new PacketSender(this.settings, this.producer, this.grants, this.maxPackets);
-    this.tellSender();
+    this.limits.apply(this.sender);
     // Whoever tried to send before is told.
     this.held = true;
     return undefined;
@@ -336,14 +304,6 @@ export class Vif2Link {
     const done = this.whenDrained;
     this.whenDrained = undefined;
     done?.();
-  }
-
-  private tellSender(): void {
-    const sender = this.sender;
-    if (sender === undefined) return;
-    sender.setMaxFragments(this.peerMaxFragments);
-    sender.peerOffload.checksum = this.peerChecksum;
-    sender.peerOffload.tcpv4 = this.peerTcpv4;
   }
 
   private written(sender: PacketSender): void {
@@ -379,14 +339,39 @@ export class Vif2Link {
     }, STARVED_MILLISECONDS);
   }
 
+  /** Somebody else let go of a packet of the peer's. */
+  private finishLater(id: number, flags: number): void {
+    if (!this.running) return;
+    if (!this.finishes.finish(id, flags)) this.fail('EPROTO', 'peer does not take its FINISHes');
+    else if (!this.inPass && !this.flushWork.deferred) this.settings.domain.defer(this.flushWork);
+  }
+
+  private watchDeadlines(): void {
+    if (!this.deadlines.running && this.running && this.unfinished > 0) this.deadlines.start();
+  }
+
+  /** Gives overdue packets up. @returns whether packets are unfinished still. */
+  private sweep(): boolean {
+    const { grants } = this;
+    if (grants === undefined || !this.running) return false;
+    if (grants.sweep() && !this.stuck) {
+      this.stuck = true;
+      this.stallWatch.stall();
+      this.settings.stuck();
+    }
+    return this.unfinished > 0;
+  }
+
   private publishAll(): void {
     this.unflushed = 0;
+    this.watchDeadlines();
     const room = this.consumer.publish();
     const messages = this.producer.publish();
     if (room || messages) this.notify();
   }
 
-  private notify(): void {
+  /** @internal */
+  notify(): void {
     this.settings.domain.events.notify(this.settings.rings.port);
   }
 

@@ -62,9 +62,11 @@ export function createEnd(
     prefix: 128,
     offer: { checksumOffload: true, tcpv4Segmentation: true, maxFragments: 18 },
     onlySource: undefined,
+    sourceGrantsExactly: true,
     ...shared,
     opened: () => {},
     fail: (code, message) => failures.push(`${code} ${message}`),
+    stuck: () => failures.push('stuck'),
     stalled: (stalled) => stalls.push(stalled),
     ...settings,
   });

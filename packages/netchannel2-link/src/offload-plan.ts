@@ -6,13 +6,32 @@ import {
   transportChecksumOffset,
 } from '@netchannel2/frames';
 import { LARGEST_PREFIX, PacketFlag, SegmentationType } from '@netchannel2/netchannel2';
-import { type DomainMemory, type Frame, FrameChecksum, FrameSegmentation } from '@netchannel2/xen';
+import {
+  type DomainMemory,
+  type Frame,
+  FrameChecksum,
+  FrameSegmentation,
+  type GrantedFrame,
+} from '@netchannel2/xen';
 import type { DropReason } from './drop-reasons';
 
 /** The peer's SET_OFFLOAD: nothing until it was received. */
 export interface PeerOffload {
   checksum: boolean;
   tcpv4: boolean;
+}
+
+/** Whether the peer takes the checksum and segmentation state of `frame` without any change to its bytes. */
+export function acceptsOffload(frame: GrantedFrame, peer: PeerOffload): boolean {
+  if (frame.checksum === FrameChecksum.blank) {
+    const { checksumStart, checksumOffset, byteLength } = frame;
+    const known = checksumStart > 0 && checksumOffset > 0 && checksumStart + checksumOffset + 2 <= byteLength;
+    if (!known || !peer.checksum) return false;
+  }
+  if (frame.segmentation === FrameSegmentation.none) return true;
+  const { segmentSize } = frame;
+  if (segmentSize === 0 || segmentSize > frame.byteLength) return false;
+  return frame.segmentation === FrameSegmentation.tcpv4 && peer.tcpv4 && peer.checksum;
 }
 
 /**
@@ -52,6 +71,20 @@ export class OffloadPlan {
       this.mss = frame.segmentSize;
     }
     return frame.checksum === FrameChecksum.blank ? this.fillBlank(memory, frame, peer) : undefined;
+  }
+
+  /** For a packet that {@link acceptsOffload} agreed to. */
+  pass(frame: GrantedFrame): void {
+    this.clear();
+    if (frame.checksum === FrameChecksum.validated) this.flags = PacketFlag.dataValidated;
+    else if (frame.checksum === FrameChecksum.blank) {
+      this.flags = PacketFlag.csumBlank;
+      this.csumStart = frame.checksumStart;
+      this.csumOffset = frame.checksumOffset;
+    }
+    if (frame.segmentation === FrameSegmentation.none) return;
+    this.segmentation = SegmentationType.tcpv4;
+    this.mss = frame.segmentSize;
   }
 
   private fillBlank(memory: DomainMemory, frame: Frame, peer: PeerOffload): DropReason | undefined {

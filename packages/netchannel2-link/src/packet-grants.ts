@@ -1,4 +1,11 @@
-import type { Frame } from '@netchannel2/xen';
+import type { Frame, GrantedFrame } from '@netchannel2/xen';
+
+/** Milliseconds after which a packet that waits in a third domain's grants is given up (spec §4.4). */
+export const FORWARD_DEADLINE = 1000;
+/** Milliseconds after which a packet in copy-only grants is given up (spec §4.3). */
+export const COPY_DEADLINE = 2000;
+/** Milliseconds after which a packet the peer may have mapped counts as stuck: it cannot be given up (spec §4.3). */
+export const MAP_DEADLINE = 30_000;
 
 /** What `finish` of a packet found. */
 export const FinishOutcome = {
@@ -27,8 +34,22 @@ export interface PacketGrants {
    * @returns the id, or -1 when ids, references or pages are exhausted: nothing is left behind then.
    */
   grant(frame: Frame, skip: number, words: Int32Array, at: number): number;
-  /** The peer is done with packet `id`, any 32 bits it sent. */
-  finish(id: number): FinishOutcome;
+  /** Whether a packet of a third domain may be granted on now. */
+  acceptsGranted(frame: GrantedFrame): boolean;
+  /** As {@link grant}, for a packet that stays in its sender's grants and is held until FINISH. */
+  grantOn(frame: GrantedFrame, words: Int32Array, at: number): number;
+  /**
+   * The peer is done with packet `id`, any 32 bits it sent.
+   *
+   * @param obtained whether the peer says that it got the bytes.
+   */
+  finish(id: number, obtained: boolean): FinishOutcome;
+  /**
+   * Gives up packets that are overdue; called four times a second while any is unfinished.
+   *
+   * @returns whether one is stuck that cannot be given up.
+   */
+  sweep(): boolean;
   /** The connection is over: nothing stays granted, except what a peer still holds, until it lets go. */
   end(): void;
 }

@@ -8,7 +8,8 @@ import {
   packetFault,
   type UringConsumer,
 } from '@netchannel2/netchannel2';
-import type { Frame } from '@netchannel2/xen';
+import type { Frame, FrameForwarder } from '@netchannel2/xen';
+import { Diversion, Diverted } from './diversion';
 import type { FinishQueue } from './finish-queue';
 import { IdSet } from './id-set';
 import type { LinkSettings } from './link-settings';
@@ -33,6 +34,9 @@ export class PacketReceiver {
   private readonly onlyTarget: Uint8Array | undefined;
   /** Packets of the batch that a FINISH is owed for. */
   private owed = 0;
+  private diversion: Diversion | undefined;
+  /** What went wrong while earlier packets were emitted for the forwarder. */
+  private earlierFault: string | undefined;
   private badRanges = 0;
   private failedCopies = 0;
   private completing = false;
@@ -41,6 +45,7 @@ export class PacketReceiver {
   /**
    * @param maxPackets the credit advertised.
    * @param bypass the ring is a bypass.
+   * @param finishLater sends a FINISH outside of a pass.
    */
   constructor(
     private readonly settings: LinkSettings,
@@ -48,6 +53,7 @@ export class PacketReceiver {
     private readonly finishes: FinishQueue,
     private readonly maxPackets: number,
     private readonly bypass: boolean,
+    private readonly finishLater: (id: number, flags: number) => void,
   ) {
     this.batch = new ReceiveBatch(settings);
     this.maxFragments = settings.offer.maxFragments;
@@ -64,11 +70,18 @@ export class PacketReceiver {
     if (fault !== undefined) return fault;
     const id = head.id;
     const owed = head.type !== PacketType.small;
+    if (owed) head.readFragments(consumer.words, consumer.messageWord);
+    if (this.diversion?.forwarder !== undefined) {
+      const diverted = this.divert(this.diversion, id, owed);
+      if (this.earlierFault !== undefined || this.ended) return this.earlierFault;
+      if (diverted !== Diverted.refused) return this.countDiverted(id, owed, diverted);
+    }
     if (owed) {
-      head.readFragments(consumer.words, consumer.messageWord);
       const pending = this.finishes.pending;
-      if (this.owed + pending >= this.maxPackets) return 'more unfinished packets than allowed';
-      if (!this.batchIds.add(id) || (pending > 0 && this.finishes.waits(id))) {
+      const parked = this.diversion?.parked;
+      if (this.owed + pending + (parked?.size ?? 0) >= this.maxPackets)
+        return 'more unfinished packets than allowed';
+      if (!this.batchIds.add(id) || (pending > 0 && this.finishes.waits(id)) || parked?.has(id) === true) {
         return 'id of a packet that is still unfinished';
       }
       this.owed += 1;
@@ -78,6 +91,27 @@ export class PacketReceiver {
     this.badRanges = 0;
     if (this.batch.add(head, consumer.messageOffset, owed)) return undefined;
     return this.addLater(owed);
+  }
+
+  /**
+   * Shows packets to `forwarder` before they are copied in; `undefined`: no more.
+   *
+   * @returns `false` when there is no page for the packets' heads.
+   */
+  setForwarder(forwarder: FrameForwarder | undefined): boolean {
+    if (this.diversion !== undefined) this.diversion.forwarder = forwarder;
+    else if (forwarder !== undefined) {
+      this.diversion = Diversion.create(
+        this.settings,
+        this.head,
+        forwarder,
+        this.maxPackets,
+        (id, obtained) => this.finishLater(id, obtained ? 0 : FINISH_NOT_OBTAINED),
+        () => this.deliverEarlier(),
+      );
+      return this.diversion !== undefined;
+    }
+    return true;
   }
 
   /** The batch must be completed before the next PACKET. */
@@ -109,10 +143,41 @@ export class PacketReceiver {
   /** Emits nothing any more, and forgets what was not completed. May be called by a subscriber, amid an emission. */
   end(): void {
     this.ended = true;
+    this.diversion?.end();
+    this.diversion = undefined;
     if (this.completing) return;
     this.batch.forgetCopies();
     for (let index = 0; index < this.batch.length; index += 1) this.batch.releasePages(index);
     this.batch.clear();
+  }
+
+  /** Only packets that break no rule are shown; the others take the ordinary way, where that is found out. */
+  private divert(diversion: Diversion, id: number, owed: boolean): Diverted {
+    // Somebody else listens, who is to see all frames.
+    if (this.frames.observers > 1) return Diverted.refused;
+    const { pending } = this.finishes;
+    const { parked } = diversion;
+    if (owed) {
+      if (this.owed + pending + parked.size >= this.maxPackets) return Diverted.refused;
+      const unfinished = this.batchIds.has(id) || parked.has(id) || (pending > 0 && this.finishes.waits(id));
+      if (unfinished) return Diverted.refused;
+    }
+    if (packetDrop(this.head, this.maxFragments) !== undefined) return Diverted.refused;
+    return diversion.offer(this.consumer.messageOffset);
+  }
+
+  private countDiverted(id: number, owed: boolean, diverted: Diverted): string | undefined {
+    const { counters } = this.settings;
+    counters.framesReceived += 1;
+    counters.bytesReceived += this.head.length;
+    this.badRanges = 0;
+    if (diverted === Diverted.taken || !owed) return undefined;
+    return this.finishes.finish(id, FINISH_NOT_OBTAINED) ? undefined : 'peer does not take its FINISHes';
+  }
+
+  private deliverEarlier(): boolean {
+    this.earlierFault = this.complete();
+    return this.earlierFault === undefined && !this.ended;
   }
 
   private finishAll(): string | undefined {

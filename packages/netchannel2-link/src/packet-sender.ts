@@ -18,12 +18,13 @@ import {
   type Frame,
   FrameChecksum,
   FrameSegmentation,
+  type GrantedFrame,
   type MemoryArea,
   PAGE_SIZE,
 } from '@netchannel2/xen';
 import type { DropReason } from './drop-reasons';
 import type { LinkSettings } from './link-settings';
-import { OffloadPlan, type PeerOffload } from './offload-plan';
+import { acceptsOffload, OffloadPlan, type PeerOffload } from './offload-plan';
 import type { PacketGrants } from './packet-grants';
 import { ScratchFrame } from './scratch-frame';
 
@@ -131,6 +132,41 @@ export class PacketSender {
     return this.sendFragments(frame, prefix);
   }
 
+  /** Whether the peer takes `frame` as it is, from where it lies. */
+  acceptsGranted(frame: GrantedFrame): boolean {
+    const { head, fragmentCount } = frame;
+    if (!frame.headIsPrefix || head.byteLength > LARGEST_PREFIX || fragmentCount > this.fragmentLimit)
+      return false;
+    if (frame.byteLength < SMALLEST_FRAME || frame.byteLength > LARGEST_FRAME) return false;
+    if (!acceptsOffload(frame, this.peerOffload)) return false;
+    return fragmentCount === 0 || (frame.transitive && this.grants.acceptsGranted(frame));
+  }
+
+  /** Hands on a packet that {@link acceptsGranted} agreed to: a private copy of its head, and its sender's grants. */
+  sendGranted(frame: GrantedFrame): SendOutcome {
+    const { head, fragmentCount } = frame;
+    const prefix = head.byteLength;
+    const size = packetSize(fragmentCount, prefix);
+    const { producer, plan } = this;
+    const credit = fragmentCount === 0 || this.grants.free > 0;
+    const at = credit ? producer.claim(size, this.reserve) : NO_SPACE;
+    if (at === NO_SPACE) {
+      this.refusedSize = size;
+      return SendOutcome.full;
+    }
+    plan.pass(frame);
+    if (fragmentCount === 0) this.writeSmallHead(at, prefix);
+    else {
+      const { words } = producer;
+      clearPacketPadding(words, at, size);
+      const id = this.grants.grantOn(frame, words, at);
+      if (id < 0) return SendOutcome.starved;
+      this.writeFragmentsHead(at, size, id, prefix, PacketType.receiverCopy);
+    }
+    this.memory.copy(this.payload, this.prefixOffset(at, fragmentCount), head.area, head.offset, prefix);
+    return this.sent(size, frame.byteLength);
+  }
+
   private sendSmall(frame: Frame, length: number): SendOutcome {
     const at = this.claimSmall(length);
     if (at === NO_SPACE) return SendOutcome.full;
@@ -185,26 +221,7 @@ export class PacketSender {
     clearPacketPadding(words, at, size);
     const id = this.grants.grant(frame, prefix, words, at);
     if (id < 0) return SendOutcome.starved;
-    const plan = this.plan;
-    let flags = plan.flags;
-    // With the last credit gone nothing more can be sent before this packet, or another, is finished.
-    if (this.grants.free === 0) {
-      flags |= PacketFlag.needEvent;
-      this.urgent = true;
-    }
-    writePacketHead(
-      words,
-      at,
-      size,
-      id,
-      this.fragmentType,
-      flags,
-      plan.segmentation,
-      prefix,
-      plan.mss,
-      plan.csumStart,
-      plan.csumOffset,
-    );
+    this.writeFragmentsHead(at, size, id, prefix, this.fragmentType);
     this.copyPrefix(frame, prefix, this.prefixOffset(at, fragments));
     this.lastId = id;
     return this.sent(size, frame.byteLength);
@@ -246,6 +263,29 @@ export class PacketSender {
       plan.flags,
       plan.segmentation,
       length,
+      plan.mss,
+      plan.csumStart,
+      plan.csumOffset,
+    );
+  }
+
+  private writeFragmentsHead(at: number, size: number, id: number, prefix: number, type: PacketType): void {
+    const plan = this.plan;
+    let flags = plan.flags;
+    // With the last credit gone nothing more can be sent before this packet, or another, is finished.
+    if (this.grants.free === 0) {
+      flags |= PacketFlag.needEvent;
+      this.urgent = true;
+    }
+    writePacketHead(
+      this.producer.words,
+      at,
+      size,
+      id,
+      type,
+      flags,
+      plan.segmentation,
+      prefix,
       plan.mss,
       plan.csumStart,
       plan.csumOffset,

@@ -1,5 +1,13 @@
 import { FramePool, HotStream, PortCounters } from '@netchannel2/frames';
-import type { Domain, DomainId, Errno, Frame, FramePort } from '@netchannel2/xen';
+import type {
+  Domain,
+  DomainId,
+  Errno,
+  Frame,
+  FrameForwarder,
+  FramePort,
+  GrantedFrame,
+} from '@netchannel2/xen';
 import { BehaviorSubject, type Observable } from 'rxjs';
 import { DROP_REASONS, type DropReason } from './drop-reasons';
 import { Vif2Link } from './link';
@@ -41,6 +49,7 @@ export interface Vif2Connection {
   readonly rings: ConnectedRings;
   readonly fragmentKind: FragmentKind;
   readonly onlySource: Uint8Array | undefined;
+  readonly sourceGrantsExactly: boolean;
 }
 
 /**
@@ -55,6 +64,7 @@ export abstract class Vif2Port implements FramePort {
   private readonly state = new BehaviorSubject<LinkState>('down');
   private link: Vif2Link | undefined;
   private ownPool: FramePool | undefined;
+  private forwarder: FrameForwarder | undefined;
 
   constructor(
     private readonly domain: Domain,
@@ -97,6 +107,28 @@ export abstract class Vif2Port implements FramePort {
     this.link?.flush();
   }
 
+  /** Shows received packets to `forwarder` before they are copied in, on this connection and later ones. */
+  protected forwardBy(forwarder: FrameForwarder | undefined): void {
+    this.forwarder = forwarder;
+    this.link?.divert(forwarder);
+  }
+
+  /** Whether the peer can be given `frame` in its sender's grants. */
+  protected acceptsForward(frame: GrantedFrame): boolean {
+    return this.link?.acceptsGranted(frame) === true;
+  }
+
+  /** Hands `frame` on. @returns as `send`. */
+  protected forward(frame: GrantedFrame): boolean {
+    const link = this.link;
+    if (link !== undefined) return link.sendGranted(frame);
+    this.counters.sendRefused += 1;
+    return false;
+  }
+
+  /** A packet the peer may have mapped is not finished and cannot be taken back; the link goes on, as far as it can. */
+  protected abstract linkStuck(message: string): void;
+
   /** The peer broke the protocol, or this end cannot go on. */
   protected abstract linkFailed(code: Errno, message: string): void;
 
@@ -126,9 +158,11 @@ export abstract class Vif2Port implements FramePort {
         this.state.next('down');
         this.linkFailed(code, message);
       },
+      stuck: () => this.linkStuck('a packet that may be mapped was not finished in 30 s'),
       stalled: (stalled) => this.state.next(stalled ? 'stalled' : 'up'),
     };
     this.link = new Vif2Link(settings);
+    if (this.forwarder !== undefined) this.link.divert(this.forwarder);
     this.link.start();
   }
 

@@ -8,8 +8,8 @@ import {
   type Page,
   type SharedPages,
 } from '@netchannel2/xen';
-import { FinishOutcome, type PacketGrants } from './packet-grants';
-import { PacketIds } from './packet-ids';
+import { FinishOutcome, MAP_DEADLINE, type PacketGrants } from './packet-grants';
+import { IdState, PacketIds } from './packet-ids';
 
 /** Pages shared at a time, when the ones there are do not suffice. */
 const CHUNK_PAGES = 32;
@@ -46,7 +46,7 @@ export class SharedPageGrants implements PacketGrants {
   }
 
   get unfinished(): number {
-    return this.ids.capacity - this.ids.free;
+    return this.ids.open;
   }
 
   fragmentsOf(frame: Frame, skip: number): number {
@@ -72,14 +72,30 @@ export class SharedPageGrants implements PacketGrants {
     return id;
   }
 
+  /** Whole pages are never granted on: a packet's receiver could read what lies beside it. */
+  acceptsGranted(): boolean {
+    return false;
+  }
+
+  grantOn(): number {
+    return -1;
+  }
+
   finish(id: number): FinishOutcome {
-    if (id >>> 0 >= this.ids.capacity || this.counts[id] === 0) return FinishOutcome.unknown;
+    if (this.ids.state(id) === IdState.free) return FinishOutcome.unknown;
     const first = id * STRIDE;
     const end = first + (this.counts[id] as number);
     for (let slot = first; slot < end; slot += 1) this.idle.push(this.used[slot] as number);
-    this.counts[id] = 0;
     this.ids.put(id);
     return FinishOutcome.done;
+  }
+
+  /** The peer may have the pages mapped, so none can be taken back. */
+  sweep(): boolean {
+    this.ids.age();
+    let stuck = false;
+    for (let id = 0; id < this.ids.capacity; id += 1) stuck ||= this.ids.overdue(id, MAP_DEADLINE);
+    return stuck;
   }
 
   end(): void {

@@ -38,6 +38,13 @@ export class StallWatch {
     this.report(false);
   }
 
+  /** Known to be stalled, whatever the timer would say. */
+  stall(): void {
+    if (this.stalled) return;
+    this.stalled = true;
+    this.report(true);
+  }
+
   end(): void {
     this.timer?.unsubscribe();
     this.timer = undefined;
@@ -51,10 +58,7 @@ export class StallWatch {
   private check(): void {
     this.timer = undefined;
     if (!this.waiting) return;
-    if (this.finishes === this.finishesSeen && !this.stalled) {
-      this.stalled = true;
-      this.report(true);
-    }
+    if (this.finishes === this.finishesSeen) this.stall();
     this.start();
   }
 }

@@ -36,8 +36,9 @@ export function finishPacketId(words: Int32Array, at: number): number {
   return words[at + 1] as number;
 }
 
-export function finishPacketNotObtained(words: Int32Array, at: number): boolean {
-  return (messageFlags(words[at] as number) & FINISH_NOT_OBTAINED) !== 0;
+/** @param header the message's first word. */
+export function finishPacketNotObtained(header: number): boolean {
+  return (messageFlags(header) & FINISH_NOT_OBTAINED) !== 0;
 }
 
 /**

@@ -160,14 +160,14 @@ const vectors: Vector[] = [
     row: '4 FINISH id 7',
     hex: '03 00 08 00 07 00 00 00',
     write: (words, at) => writeFinishPacket(words, at, 7, 0),
-    read: (words, at) => [finishPacketId(words, at), finishPacketNotObtained(words, at)],
+    read: (words, at) => [finishPacketId(words, at), finishPacketNotObtained(words[at] ?? 0)],
     value: [7, false],
   },
   {
     row: '5 FINISH id 7, data not obtained',
     hex: '03 01 08 00 07 00 00 00',
     write: (words, at) => writeFinishPacket(words, at, 7, 1),
-    read: (words, at) => [finishPacketId(words, at), finishPacketNotObtained(words, at)],
+    read: (words, at) => [finishPacketId(words, at), finishPacketNotObtained(words[at] ?? 0)],
     value: [7, true],
   },
   {

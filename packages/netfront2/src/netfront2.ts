@@ -1,15 +1,20 @@
 import {
   DeviceError,
   type DeviceLink,
+  domainPath,
+  errorPath,
   type FrontendDevice,
   type FrontendDriver,
   parseMac,
 } from '@netchannel2/device-registry';
 import { FRONTEND_VIEW } from '@netchannel2/netchannel2';
 import { type Vif2Options, Vif2Port } from '@netchannel2/netchannel2-link';
-import type { Errno } from '@netchannel2/xen';
+import { type Errno, errnoNumber } from '@netchannel2/xen';
+import createDebug from 'debug';
 import { PROTOCOL_VERSION, readBackendFeatures } from './backend-features';
 import { RingMemory } from './ring-memory';
+
+const debug = createDebug('netchannel2:netfront2');
 
 const DEFAULT_RING_ORDER = 1;
 
@@ -71,6 +76,8 @@ export class Netfront2 extends Vif2Port implements FrontendDevice {
       },
       fragmentKind: this.receiverCopy && this.exactGrants() ? 'receiver_copy' : 'receiver_map',
       onlySource,
+      // What comes from a backend may be transitive, and then cannot be granted on.
+      sourceGrantsExactly: false,
     });
   }
 
@@ -89,6 +96,14 @@ export class Netfront2 extends Vif2Port implements FrontendDevice {
 
   protected override linkFailed(code: Errno, message: string): void {
     this.deviceLink.fail(new DeviceError(code, message));
+  }
+
+  protected override linkStuck(message: string): void {
+    const { domain, ownPath } = this.deviceLink;
+    const node = errorPath(domainPath(domain.id), ownPath);
+    domain.store.write(node, `${errnoNumber('ETIMEDOUT')} ${message}`).catch((error: unknown) => {
+      debug('%s: %s not written: %o', this.name, node, error);
+    });
   }
 
   /** Exact, copy-only grants can be made: toward a backend receiver_copy means nothing else (spec §4.2). */

@@ -1,0 +1,105 @@
+import type { PooledPage } from '@netchannel2/frames';
+import { PacketFlag, type PacketHead, PacketType, SMALLEST_FRAME } from '@netchannel2/netchannel2';
+import type { FrameForwarder, GrantedFrameHold } from '@netchannel2/xen';
+import { GrantedPacket, type GrantedPacketSource } from './granted-packet';
+import type { LinkSettings } from './link-settings';
+import { type ParkedPacket, ParkedPackets } from './parked-packets';
+
+/** What became of a packet that was shown to the forwarder. */
+export const Diverted = {
+  /** Not taken: it is to be copied in. */
+  refused: 0,
+  /** Held by others, who finish it, or without a FINISH to be sent. */
+  taken: 1,
+  /** Dealt with, and nobody holds it. */
+  dropped: 2,
+} as const;
+export type Diverted = (typeof Diverted)[keyof typeof Diverted];
+
+/** Shows packets to a forwarder before they are copied in, and keeps those that others hold until these let go. */
+export class Diversion implements GrantedPacketSource {
+  readonly parked: ParkedPackets;
+  private readonly granted: GrantedPacket;
+  private current: ParkedPacket | undefined;
+
+  private constructor(
+    private readonly settings: LinkSettings,
+    private readonly packet: PacketHead,
+    /** Who is asked; nobody while it is `undefined`. */
+    public forwarder: FrameForwarder | undefined,
+    private readonly page: PooledPage,
+    maxPackets: number,
+    finished: (id: number, obtained: boolean) => void,
+    private readonly earlier: () => boolean,
+  ) {
+    this.granted = new GrantedPacket(packet, page, settings.peer, this);
+    this.parked = new ParkedPackets(maxPackets, finished);
+  }
+
+  /**
+   * @param packet where the link reads its packets.
+   * @param finished a held packet of that id is over.
+   * @param earlier emits what was received before; `false` when the link ended by that.
+   * @returns `undefined` when there is no page for the packets' heads.
+   */
+  static create(
+    settings: LinkSettings,
+    packet: PacketHead,
+    forwarder: FrameForwarder,
+    maxPackets: number,
+    finished: (id: number, obtained: boolean) => void,
+    earlier: () => boolean,
+  ): Diversion | undefined {
+    const page = settings.pool.take();
+    if (page === undefined) return undefined;
+    return new Diversion(settings, packet, forwarder, page, maxPackets, finished, earlier);
+  }
+
+  /** @param messageOffset of the packet's message in the ring. */
+  offer(messageOffset: number): Diverted {
+    const { packet, granted, page, forwarder } = this;
+    const prefix = packet.prefixSize;
+    if (forwarder === undefined || prefix < SMALLEST_FRAME) return Diverted.refused;
+    const { rings, pool, onlySource, sourceGrantsExactly, emitted } = this.settings;
+    // The one fetch of these bytes, should they be believed: what is looked at here is what goes on.
+    pool.memory.copy(page, 0, rings.consume, messageOffset + packet.prefixOffset, prefix);
+    granted.load(packet.type === PacketType.receiverCopy && sourceGrantsExactly);
+    if (onlySource !== undefined && !this.comesFrom(onlySource)) return Diverted.refused;
+    if (emitted !== undefined) emitted.bypassCandidate = (packet.flags & PacketFlag.bypassCandidate) !== 0;
+    this.current = undefined;
+    const taken = forwarder.forward(granted);
+    granted.clear();
+    const current = this.current as ParkedPacket | undefined;
+    if (current === undefined) return taken ? Diverted.dropped : Diverted.refused;
+    this.current = undefined;
+    current.release(false);
+    return Diverted.taken;
+  }
+
+  deliverEarlier(): boolean {
+    return this.earlier();
+  }
+
+  hold(): GrantedFrameHold {
+    let current = this.current;
+    if (current === undefined) {
+      // One share is this end's, so that the packet is not over before the forwarder has shown it to everybody.
+      current = this.parked.park(this.packet.id);
+      this.current = current;
+    }
+    current.holders += 1;
+    return current;
+  }
+
+  end(): void {
+    this.parked.end();
+    this.granted.clear();
+    this.page.release();
+  }
+
+  private comesFrom(mac: Uint8Array): boolean {
+    const { head } = this.granted;
+    for (let byte = 0; byte < 6; byte += 1) if (head.uint8(6 + byte) !== mac[byte]) return false;
+    return true;
+  }
+}

@@ -1,0 +1,108 @@
+import {
+  finishPacketId,
+  finishPacketNotObtained,
+  MessageType,
+  messageSize,
+  RING_EMPTY,
+  RING_FAULT,
+  smallestMessage,
+  type UringConsumer,
+} from '@netchannel2/netchannel2';
+import type { TrackedPackets } from './bypass/packet-flow';
+import { PASS_BUDGET } from './link-settings';
+import { FinishOutcome, type PacketGrants } from './packet-grants';
+import type { PacketReceiver } from './packet-receiver';
+
+/** What the intake hands on. */
+export interface IntakeHost {
+  /** PACKETs may come: the peer knows our credit. */
+  readonly packetsAllowed: boolean;
+  /** The link still runs: packets are emitted while messages are taken, and a subscriber may end it. */
+  readonly running: boolean;
+  /** Takes any message but PACKET and FINISH. @returns what ends the connection, or `undefined`. */
+  takeControl(type: number): string | undefined;
+  notify(): void;
+}
+
+/** Takes the messages of a pass: at most {@link PASS_BUDGET}, in runs of a kind, each kind in a loop of its own. */
+export class MessageIntake {
+  /** The sender's books, once there is a sender. */
+  grants: PacketGrants | undefined;
+  /** FINISHes taken, modulo 2^32. */
+  finished = 0;
+  /** What ended the connection. */
+  fault = '';
+
+  private left = 0;
+
+  constructor(
+    private readonly host: IntakeHost,
+    private readonly consumer: UringConsumer,
+    private readonly receiver: PacketReceiver,
+    private readonly tracked: TrackedPackets,
+  ) {}
+
+  /** @returns how many messages were taken, -1 when something ends the connection. */
+  take(): number {
+    const consumer = this.consumer;
+    this.fault = '';
+    this.left = PASS_BUDGET;
+    let type = consumer.begin() ? consumer.next() : RING_FAULT;
+    while (type >= 0) {
+      if (type === MessageType.packet) type = this.takePackets();
+      else if (type === MessageType.finishPacket) type = this.takeFinishes();
+      else type = this.step(this.host.takeControl(type));
+    }
+    if (type !== RING_FAULT) return PASS_BUDGET - this.left;
+    this.fault ||= consumer.fault ?? 'ring broken';
+    return -1;
+  }
+
+  /** Goes on to the next message, within the budget. @returns its type, or {@link RING_EMPTY} or {@link RING_FAULT}. */
+  private step(fault: string | undefined): number {
+    if (fault !== undefined) {
+      this.fault = fault;
+      return RING_FAULT;
+    }
+    this.left -= 1;
+    if (this.consumer.publishDue && this.consumer.publish()) this.host.notify();
+    return this.left === 0 ? RING_EMPTY : this.consumer.next();
+  }
+
+  private takePackets(): number {
+    const { receiver, consumer, host } = this;
+    let type: number;
+    if (!host.packetsAllowed) return this.step('PACKET before it was allowed');
+    do {
+      if (messageSize(consumer.header) < smallestMessage(MessageType.packet))
+        return this.step('PACKET of less than 24 bytes');
+      if (receiver.full) {
+        const fault = receiver.complete();
+        if (fault !== undefined || !host.running) return this.step(fault);
+      }
+      type = this.step(receiver.receive());
+    } while (type === MessageType.packet);
+    return type;
+  }
+
+  private takeFinishes(): number {
+    const { grants, consumer, tracked } = this;
+    let type: number;
+    do {
+      // One fetch, into a local: this is the private copy.
+      const id = finishPacketId(consumer.words, consumer.messageWord);
+      const obtained = !finishPacketNotObtained(consumer.header);
+      const outcome = grants === undefined ? FinishOutcome.unknown : grants.finish(id, obtained);
+      if (outcome !== FinishOutcome.done) {
+        const unknown = outcome === FinishOutcome.unknown;
+        return this.step(
+          unknown ? 'FINISH of a packet that is not unfinished' : 'finished packets stay in use',
+        );
+      }
+      if (tracked.count !== 0) tracked.finished(id);
+      this.finished = (this.finished + 1) | 0;
+      type = this.step(undefined);
+    } while (type === MessageType.finishPacket);
+    return type;
+  }
+}

@@ -1,0 +1,75 @@
+import type { GrantedFrameHold } from '@netchannel2/xen';
+import { UnfinishedIds } from './unfinished-ids';
+
+/** A packet whose FINISH waits for others: whoever reaches its bytes holds a share. */
+export class ParkedPacket implements GrantedFrameHold {
+  id = 0;
+  holders = 0;
+  obtained = false;
+  gone = false;
+
+  constructor(private readonly ended: (packet: ParkedPacket) => void) {}
+
+  release(obtained: boolean): void {
+    if (this.holders === 0) throw new Error('a held packet was released more often than it was held');
+    this.holders -= 1;
+    if (obtained) this.obtained = true;
+    if (this.holders === 0) this.ended(this);
+  }
+}
+
+/** The peer's packets that others hold. Objects are kept for the next packet. */
+export class ParkedPackets {
+  private readonly ids: UnfinishedIds;
+  private readonly idle: ParkedPacket[] = [];
+  private readonly all: ParkedPacket[] = [];
+  private ended = false;
+
+  /**
+   * @param most packets the peer may have unfinished.
+   * @param finished nobody holds the packet any more.
+   */
+  constructor(
+    most: number,
+    private readonly finished: (id: number, obtained: boolean) => void,
+  ) {
+    this.ids = new UnfinishedIds(most);
+  }
+
+  get size(): number {
+    return this.ids.size;
+  }
+
+  has(id: number): boolean {
+    return this.ids.size > 0 && this.ids.has(id);
+  }
+
+  /** Parks packet `id` with one holder. */
+  park(id: number): ParkedPacket {
+    const packet = this.idle.pop() ?? this.create();
+    packet.id = id;
+    packet.holders = 1;
+    packet.obtained = false;
+    this.ids.add(id);
+    return packet;
+  }
+
+  /** The peer's device has gone; whoever still holds a packet finds out. */
+  end(): void {
+    this.ended = true;
+    for (const packet of this.all) packet.gone = true;
+  }
+
+  private create(): ParkedPacket {
+    const packet = new ParkedPacket((parked) => this.release(parked));
+    this.all.push(packet);
+    return packet;
+  }
+
+  private release(packet: ParkedPacket): void {
+    if (this.ended) return;
+    this.ids.remove(packet.id);
+    this.idle.push(packet);
+    this.finished(packet.id, packet.obtained);
+  }
+}
