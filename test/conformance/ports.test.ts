@@ -8,7 +8,7 @@ import {
   describeSharedPages,
   describeXenStore,
 } from '@netchannel2/testing/conformance';
-import { simulatedStore, simulatedTrio, type Version } from './simulated-domains';
+import { ringStore, simulatedStore, simulatedTrio, type Version } from './simulated-domains';
 
 const VERSIONS: readonly Version[] = [1, 2];
 
@@ -26,4 +26,5 @@ const pv = simulatedTrio({ granter: 2, grantee: 2 });
 describeDomainMemory('simulated Xen', pv);
 describeEventChannels('simulated Xen', pv);
 describeDeferredWork('simulated Xen', pv);
-describeXenStore('simulated Xen', simulatedStore);
+describeXenStore('simulated Xen, in process on virtual time', simulatedStore);
+describeXenStore('simulated Xen, through the guest’s ring page', ringStore);

@@ -1,3 +1,4 @@
+import { Machine } from '@netchannel2/hypervisor';
 import type { DomainTrio, StorePair } from '@netchannel2/testing/conformance';
 import { domainId } from '@netchannel2/xen';
 import { bootQuietMachine, RETRY_TIME } from './simulated-machine';
@@ -46,6 +47,30 @@ export function simulatedStore(): StorePair {
     async close() {
       await clock.settle();
       machine.shutdown();
+    },
+  };
+}
+
+/** The same on real time, where the guest talks through its page and event channel. */
+export function ringStore(): StorePair {
+  const machine = Machine.boot({ memoryBytes: 16 * 1024 * 1024 });
+  const dom0 = machine.createDomain({ name: 'dom0', memoryPages: 64 });
+  const guest = machine.createDomain({ name: 'guest', memoryPages: 64 });
+  return {
+    privileged: dom0.store,
+    guest: guest.store,
+    guestId: domainId(guest.id),
+    async settle() {
+      // A request answered is behind every event sent before it.
+      await dom0.store.read('domid');
+      await guest.store.read('domid');
+      await machine.idle();
+    },
+    async close() {
+      await machine.idle();
+      const left = machine.leaks().map((leak) => leak.message);
+      machine.shutdown();
+      if (left.length > 0) throw new Error(`left behind: ${left.join('; ')}`);
     },
   };
 }

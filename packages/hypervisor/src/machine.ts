@@ -7,12 +7,16 @@ import { Block } from './domains/domain-block';
 import type { DomainLimits } from './domains/domain-table';
 import { bindGrantOperations, bootGuestGrants, readGrantCounters } from './grants/bind-grant-table';
 import { SimulatedDomain } from './guest/simulated-domain';
+import type { SimulatedEventChannels } from './guest/simulated-event-channels';
 import { Hypervisor } from './hypervisor';
 import { freeFrameCount } from './machine/frame-table';
 import { MachineMemory } from './machine/machine-memory';
 import { MachineThread } from './run/thread';
+import { DaemonRing } from './store/daemon-ring';
+import { type GuestStore, openGuestStore } from './store/guest-store';
 import { InProcessStore } from './store/in-process-store';
 import { MessagePortDuplex } from './store/message-port-duplex';
+import { buildStorePage, STORE_DOMAIN, storeStart } from './store/store-page';
 import type { StoreService } from './store/store-service';
 import type { DomainHandle } from './workers/domain-handle';
 
@@ -30,6 +34,12 @@ export interface MachineOptions {
   readonly transitiveGrants?: boolean;
   /** The xenstore daemon. Default: one of the machine's own, in process. */
   readonly store?: StoreService;
+  /**
+   * How guests talk xenstore: through a page of theirs and an event channel, as on Xen, or without either. dom0, where the
+   * daemon runs, needs neither. Default `ring`; `in-process` under a `scheduler`, where events travel only while that
+   * runs: code that awaits a reply and nothing else would wait for ever.
+   */
+  readonly guestStore?: 'ring' | 'in-process';
 }
 
 export interface DomainOptions {
@@ -75,6 +85,9 @@ export class Machine {
   /** The xenstore daemon. */
   readonly store: StoreService;
   readonly #transitiveGrants: boolean;
+  readonly #guestStore: 'ring' | 'in-process';
+  /** The daemon's ends of the guests' pages. */
+  readonly #rings = new Map<number, DaemonRing>();
   /** Control ports of the domains on other threads. */
   readonly #workers = new Map<number, MessagePort>();
   readonly #workersGone: (() => void)[] = [];
@@ -92,7 +105,13 @@ export class Machine {
       grantOperations: (host) => bindGrantOperations(host, { transitive: this.#transitiveGrants }),
     });
     this.#thread.know(this.hypervisor.domains);
-    this.store = options.store ?? new InProcessStore((domid) => this.hypervisor.domains.block(domid) !== 0);
+    this.#guestStore = options.guestStore ?? (options.scheduler === undefined ? 'ring' : 'in-process');
+    this.store =
+      options.store ??
+      new InProcessStore({
+        domainExists: (domid) => this.hypervisor.domains.block(domid) !== 0,
+        connectRing: (domid, guestFrame, port) => this.#connectRing(domid, guestFrame, port),
+      });
   }
 
   /** Switches a machine on: Xen runs, no domain does yet. */
@@ -112,8 +131,8 @@ export class Machine {
       loop: this.#thread.loop,
       clock: this.#thread.clock,
       scheduler: this.scheduler,
-      store: this.store.connect(id, privileged),
       createGrants: (guest) => bootGuestGrants(this.hypervisor, guest, this.scheduler),
+      openStore: (events) => this.#openStore(id, privileged, block, events),
     });
     this.#thread.add(domain);
     return domain;
@@ -124,12 +143,16 @@ export class Machine {
    * other threads' events; the process stays alive until the domain is destroyed.
    */
   createWorkerDomain(options: DomainOptions = {}): DomainHandle {
-    const { id, name, privileged } = this.#build(options);
-    const store = new MessageChannel();
+    const { id, name, block, privileged } = this.#build(options);
     const control = new MessageChannel();
     this.hypervisor.goConcurrent();
     this.#thread.listen(this.hypervisor.domains, this.hypervisor.thread);
-    this.store.attach(id, privileged, new MessagePortDuplex(store.port1));
+    let store: MessagePort | undefined;
+    if (storeStart(this.hypervisor, block) === undefined) {
+      const channel = new MessageChannel();
+      this.store.attach(id, privileged, new MessagePortDuplex(channel.port1));
+      store = channel.port2;
+    }
     this.#workers.set(id, control.port1);
     // Held open by the domain's thread for as long as it runs the domain, whatever ends it.
     control.port1.on('close', () => this.#threadLeft(id, control.port1));
@@ -139,7 +162,7 @@ export class Machine {
       name,
       grantTableVersion: options.grantTableVersion ?? 2,
       transitiveGrants: this.#transitiveGrants,
-      store: store.port2,
+      store,
       control: control.port2,
     };
   }
@@ -159,7 +182,28 @@ export class Machine {
     this.#lastId = id;
     this.hypervisor.domains.words[block + Block.doorbell] = this.hypervisor.thread;
     this.store.introduce(id, name);
+    if (this.#guestStore === 'ring' && !privileged && this.#thread.domain(STORE_DOMAIN) !== undefined) {
+      const { guestFrame, port } = buildStorePage(this.hypervisor, id);
+      const ring = this.#connectRing(id, guestFrame, port);
+      if (ring !== undefined) this.store.attachRing(id, ring);
+    }
     return { id, name, block, privileged };
+  }
+
+  /** A guest's connection to xenstore, by what its builder left for it. */
+  #openStore(id: number, privileged: boolean, block: number, events: SimulatedEventChannels): GuestStore {
+    const start = storeStart(this.hypervisor, block);
+    if (start !== undefined) return openGuestStore(this.hypervisor.memory, events, start);
+    return { store: this.store.connect(id, privileged), stop: () => {} };
+  }
+
+  #connectRing(id: number, guestFrame: number, port: number): DaemonRing | undefined {
+    const daemon = this.#thread.domain(STORE_DOMAIN);
+    if (daemon === undefined) return undefined;
+    this.#rings.get(id)?.close();
+    const ring = DaemonRing.connect(this.hypervisor, daemon, { domid: id, guestFrame, port });
+    if (ring !== undefined) this.#rings.set(id, ring);
+    return ring;
   }
 
   /** The domain of that id on this thread, if it lives. */
@@ -182,6 +226,9 @@ export class Machine {
     }
     const domain = this.#thread.domain(id);
     domain?.halt();
+    // The daemon lets go of the page before Xen takes it.
+    this.#rings.get(id)?.close();
+    this.#rings.delete(id);
     if (!this.hypervisor.destroyDomain(id)) return false;
     domain?.end();
     this.#thread.remove(id);

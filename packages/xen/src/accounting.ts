@@ -25,5 +25,6 @@ export interface DomainAccounting {
   /** Gauges. */
   readonly activeGrants: number;
   readonly mappings: number;
+  /** Open event-channel ports, without the standing ones of the xenstore connection. */
   readonly ports: number;
 }

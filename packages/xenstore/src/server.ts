@@ -276,6 +276,8 @@ export class XenStoreServer {
       this.introduceDomain(domid);
       return;
     }
+    // The port of a domain introduced before is bound until its connection ends.
+    this.#rings.get(domid)?.end();
     const duplex = connectRing(domid, ring.frame, ring.port);
     if (duplex === undefined) refuse('EINVAL');
     this.introduceDomain(domid, duplex);

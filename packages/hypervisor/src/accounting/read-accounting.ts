@@ -1,6 +1,7 @@
 import type { DomainAccounting } from '@netchannel2/xen';
 import { Block } from '../domains/domain-block';
 import type { DomainTable } from '../domains/domain-table';
+import { PortState, portRecord, portState } from '../event-channels/port-record';
 import { Counter, counterBase } from './counters';
 
 /** What the grant table counts in its own block. */
@@ -14,6 +15,16 @@ export interface GrantCounters {
   readonly bytesCopiedFor: number;
   readonly activeGrants: number;
   readonly mappings: number;
+}
+
+/** Ports through which the domain talks xenstore, or serves others who do: they come and go with the domains. */
+function standingPorts(domains: DomainTable, block: number): number {
+  const { words } = domains;
+  const serving = words[block + Block.standingPorts] as number;
+  if ((words[block + Block.storePage] as number) === 0) return serving;
+  const record = portRecord(words, block, words[block + Block.storePort] as number);
+  const open = record >= 0 && portState(words, record) > PortState.reserved;
+  return open ? serving + 1 : serving;
 }
 
 /** A domain's counters at this moment, put together from where each is counted. */
@@ -38,6 +49,6 @@ export function readAccounting(domains: DomainTable, block: number, grants: Gran
     hypercalls: count(Counter.hypercalls) + notifications + grants.hypercalls,
     activeGrants: grants.activeGrants,
     mappings: grants.mappings,
-    ports: domains.words[block + Block.openPorts] as number,
+    ports: (domains.words[block + Block.openPorts] as number) - standingPorts(domains, block),
   };
 }

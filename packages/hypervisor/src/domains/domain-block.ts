@@ -63,6 +63,11 @@ export const Block = {
   openPorts: 464,
   /** The domain's pages are being given back: none of them can be reached through grants any more. */
   memoryReleased: 480,
+  /** Byte address of the page through which the domain talks xenstore, 0 for none, and the domain's port for it. */
+  storePage: 496,
+  storePort: 497,
+  /** Ports by which the store's domain serves others; they stay for as long as the others live. */
+  standingPorts: 498,
   /** The grant table's block, 512 bytes. */
   grantTable: 512,
 } as const;

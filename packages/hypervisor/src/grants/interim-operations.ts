@@ -42,6 +42,8 @@ const GRANTEE = 1;
 const FRAME = 2;
 const RANGE = 3;
 const SUB_PAGE = 1 << 16;
+const RESERVED_ENTRIES = 8;
+const PAGE_WORDS = 1024;
 const READ_PIN = 0x100;
 const READING = 0x8;
 const WRITING = 0x10;
@@ -158,11 +160,30 @@ export class InterimGrantOperations implements GrantOperations {
     const words = this.#words;
     const table = this.host.grantTableBlock(domid) >>> 2;
     if (version === 2 && words[table + Table.maximumVersion] === 1) return ENOSYS;
+    this.#convertReserved(table, version);
     words[table + Table.version] = version;
     const frames = words[table + Table.frames] as number;
     words[table + Table.entries] = 0;
     words[table + Table.frames] = 0;
     return this.#grow(table, domid, frames) ? 0 : ENOMEM;
+  }
+
+  /** The reserved entries, full pages by now, survive a change of version. */
+  #convertReserved(table: number, version: 1 | 2): void {
+    const words = this.#words;
+    if (words[table + Table.version] === version) return;
+    const first = words[words[table + Table.lists] as number] as number;
+    const from = version === 2 ? 2 : 4;
+    const entries = Array.from({ length: RESERVED_ENTRIES }, (_, ref) => ({
+      header: words[first + ref * from] as number,
+      frame: words[first + ref * from + (version === 2 ? 1 : 2)] as number,
+    }));
+    words.fill(0, first, first + PAGE_WORDS);
+    for (const [ref, { header, frame }] of entries.entries()) {
+      const entry = first + ref * (version === 2 ? 4 : 2);
+      words[entry] = header;
+      words[entry + (version === 2 ? 2 : 1)] = frame;
+    }
   }
 
   setupTable(domid: number, frames: number): boolean {

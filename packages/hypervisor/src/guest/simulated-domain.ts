@@ -15,6 +15,7 @@ import type { Hypervisor } from '../hypervisor';
 import type { CpuClock } from '../run/cpu-clock';
 import { DeferredQueue } from '../run/deferred-queue';
 import type { RunLoop, Runnable } from '../run/run-loop';
+import type { GuestStore } from '../store/guest-store';
 import type { GrantHypercall } from './hypercall';
 import { SimulatedEventChannels } from './simulated-event-channels';
 import { SimulatedForeignMemory } from './simulated-foreign-memory';
@@ -36,8 +37,8 @@ export interface DomainSurroundings {
   readonly loop: RunLoop;
   readonly clock: CpuClock;
   readonly scheduler: SchedulerLike;
-  readonly store: XenStore;
   readonly createGrants: (guest: GuestBoot) => GuestGrants;
+  readonly openStore: (events: SimulatedEventChannels) => GuestStore;
 }
 
 /** What the guest's grant table is set up from. */
@@ -62,6 +63,7 @@ export class SimulatedDomain implements Domain, Runnable {
   /** Owned by the run loop. */
   queued = false;
   readonly #guestGrants: GuestGrants;
+  readonly #guestStore: GuestStore;
   readonly #hypervisor: Hypervisor;
   readonly #loop: RunLoop;
   readonly #clock: CpuClock;
@@ -85,7 +87,6 @@ export class SimulatedDomain implements Domain, Runnable {
     this.#clock = surroundings.clock;
     this.#counters = counterBase(block);
     this.scheduler = surroundings.scheduler;
-    this.store = surroundings.store;
     const hypercall: GrantHypercall = (command, address, count) =>
       this.#ended ? ESRCH : hypervisor.grantTableOp(id, command, address, count);
     this.memory = new SimulatedMemory(domains, block);
@@ -102,6 +103,8 @@ export class SimulatedDomain implements Domain, Runnable {
         if (!this.#running) this.#loop.enqueue(this);
       },
     );
+    this.#guestStore = surroundings.openStore(this.events);
+    this.store = this.#guestStore.store;
     const version2 = this.grants.version === 2;
     this.capabilities = { subPageGrants: version2, transitiveGrants: version2, revokeResult: true };
   }
@@ -169,6 +172,7 @@ export class SimulatedDomain implements Domain, Runnable {
   /** After Xen took everything: whoever still holds objects of the domain reaches nothing through them. */
   end(): void {
     this.halt();
+    this.#guestStore.stop();
     this.events.stop();
     this.#guestGrants.stop();
     this.foreign.detachAll();

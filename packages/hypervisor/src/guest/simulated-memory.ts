@@ -32,9 +32,11 @@ export class SimulatedMemory implements DomainMemory {
     this.#copiedSlot = counterBase(block) + Counter.bytesCopied;
     this.#frames = framesOf(domains.words, block);
     this.#used = new Uint8Array(this.#frames.length);
+    // Never allocated here, so never freed: the page belongs to the xenstore driver.
+    const storeFrame = (domains.words[block + Block.storePage] as number) >>> PAGE_SHIFT;
     for (let page = 0; page < this.#frames.length; page++) {
       const frame = this.#frames[page] as number;
-      if (frame < 0) {
+      if (frame < 0 || (frame === storeFrame && storeFrame !== 0)) {
         this.#used[page] = 1;
       } else {
         this.#free++;

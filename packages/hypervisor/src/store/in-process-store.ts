@@ -1,6 +1,12 @@
 import type { XenStore, XenStoreOperations, XenStorePermission } from '@netchannel2/xen';
 import { domainId } from '@netchannel2/xen';
-import { type ByteDuplex, inProcessPair, XenStoreClient, XenStoreServer } from '@netchannel2/xenstore';
+import {
+  type ByteDuplex,
+  inProcessPair,
+  XenStoreClient,
+  XenStoreServer,
+  type XenStoreServerOptions,
+} from '@netchannel2/xenstore';
 import type { StoreService } from './store-service';
 
 const CONTROL_DOMAIN = 0;
@@ -18,16 +24,22 @@ export class InProcessStore implements StoreService {
   readonly server: XenStoreServer;
   readonly #toolstack: XenStoreClient;
   readonly #connections = new Map<number, Closable[]>();
-  readonly #homes = new Map<number, Promise<void>>();
+  /** Homes not complete yet. */
+  readonly #building = new Map<number, Promise<void>>();
 
-  constructor(domainExists: (domid: number) => boolean) {
-    this.server = new XenStoreServer({ domainExists });
+  constructor(xen: Pick<XenStoreServerOptions, 'domainExists' | 'connectRing'>) {
+    this.server = new XenStoreServer(xen);
     this.#toolstack = new XenStoreClient(this.server.connect({ domid: CONTROL_DOMAIN, privileged: true }));
   }
 
   introduce(domid: number, name: string): void {
     this.server.introduceDomain(domid);
-    this.#homes.set(domid, buildHome(this.#toolstack, domid, name));
+    const home = buildHome(this.#toolstack, domid, name);
+    this.#building.set(domid, home);
+    const built = () => {
+      if (this.#building.get(domid) === home) this.#building.delete(domid);
+    };
+    home.then(built, built);
   }
 
   connect(domid: number, privileged: boolean): XenStore {
@@ -43,23 +55,38 @@ export class InProcessStore implements StoreService {
     const attach = () => {
       if (this.#connections.get(domid) === list) this.server.attach(transport, { domid, privileged });
     };
-    void (this.#homes.get(domid) ?? Promise.resolve()).then(attach, attach);
+    this.#whenAtHome(domid, attach);
+  }
+
+  attachRing(domid: number, ring: ByteDuplex): void {
+    const list = this.#keep(domid, ring);
+    const attach = () => {
+      if (this.#connections.get(domid) === list) this.server.introduceDomain(domid, ring);
+    };
+    this.#whenAtHome(domid, attach);
   }
 
   release(domid: number): void {
     for (const connection of this.#connections.get(domid) ?? []) connection.close();
     this.#connections.delete(domid);
-    this.#homes.delete(domid);
     this.server.releaseDomain(domid);
-    const removed = this.#toolstack.remove(homeOf(domid));
     // It is gone already where the domain owned it, or another toolstack was faster.
-    removed.catch(() => {});
+    const remove = () => this.#toolstack.remove(homeOf(domid)).catch(() => {});
+    void remove();
+    // A domain can be destroyed while its home is still being built.
+    const home = this.#building.get(domid);
+    this.#building.delete(domid);
+    void home?.then(remove, remove);
   }
 
   close(): void {
     for (const domid of [...this.#connections.keys()]) this.release(domid);
     this.#toolstack.close();
     this.server.close();
+  }
+
+  #whenAtHome(domid: number, attach: () => void): void {
+    void (this.#building.get(domid) ?? Promise.resolve()).then(attach, attach);
   }
 
   #keep(domid: number, connection: Closable): Closable[] {

@@ -7,6 +7,8 @@ export interface StoreService {
   connect(domid: number, privileged: boolean): XenStore;
   /** Serves a domain over a transport that another thread holds the other end of. */
   attach(domid: number, privileged: boolean, transport: ByteDuplex): void;
+  /** Serves an unprivileged domain through its ring page, once its home is there. */
+  attachRing(domid: number, ring: ByteDuplex): void;
   /** A domain was created: its home directory exists from now on. */
   introduce(domid: number, name: string): void;
   /** A domain is being destroyed: its connection, watches and nodes' rights end. */

@@ -11,13 +11,13 @@ export interface DomainHandle {
   readonly name: string;
   readonly grantTableVersion: 1 | 2;
   readonly transitiveGrants: boolean;
-  /** The domain's connection to xenstore. */
-  readonly store: MessagePort;
+  /** The domain's connection to xenstore, where it does not go through its ring page. */
+  readonly store: MessagePort | undefined;
   /** Tells the machine that the domain's thread let go of it. */
   readonly control: MessagePort;
 }
 
 /** What has to go into the transfer list of `postMessage`. */
 export function transferList(handle: DomainHandle): MessagePort[] {
-  return [handle.store, handle.control];
+  return handle.store === undefined ? [handle.control] : [handle.store, handle.control];
 }

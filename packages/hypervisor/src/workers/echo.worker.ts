@@ -1,7 +1,7 @@
 /**
  * The other thread of `join-machine.test.ts`: a guest that answers every event, and says in xenstore where to reach it.
  */
-import { workerData } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { domainId, type EventChannelPort } from '@netchannel2/xen';
 import type { DomainHandle } from './domain-handle';
 import { joinMachine } from './join-machine';
@@ -19,5 +19,8 @@ domain.run(() => {
   const bound = domain.events.bindInterdomain(domainId(0), port as EventChannelPort);
   if (typeof bound === 'string') throw new Error(bound);
   domain.events.listen(bound, () => domain.events.notify(bound));
-  domain.store.write('data/ready', 'yes').catch(() => {});
+  domain.store.write('data/ready', 'yes').then(
+    () => parentPort?.postMessage('ready'),
+    () => {},
+  );
 });

@@ -24,6 +24,8 @@ async function echoGuest(machine: Machine) {
     workerData: { handle, port },
     transferList: transferList(handle),
   });
+  // Once it has its reply the guest holds no lock of Xen's: from then on its thread may be terminated.
+  const replied = once(worker, 'message');
   const ready = `/local/domain/${handle.domid}/data/ready`;
   await firstValueFrom(
     dom0.store.watch(ready).pipe(
@@ -31,6 +33,7 @@ async function echoGuest(machine: Machine) {
       filter((value) => value === 'yes'),
     ),
   );
+  await replied;
   return { dom0, handle, port, worker };
 }
 

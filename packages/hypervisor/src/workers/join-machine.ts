@@ -3,10 +3,13 @@ import { asyncScheduler, type SchedulerLike } from 'rxjs';
 import { Block } from '../domains/domain-block';
 import { bindGrantOperations, bootGuestGrants } from '../grants/bind-grant-table';
 import { SimulatedDomain } from '../guest/simulated-domain';
+import type { SimulatedEventChannels } from '../guest/simulated-event-channels';
 import { Hypervisor } from '../hypervisor';
 import { MachineMemory } from '../machine/machine-memory';
 import { MachineThread } from '../run/thread';
+import { type GuestStore, openGuestStore } from '../store/guest-store';
 import { MessagePortDuplex } from '../store/message-port-duplex';
+import { storeStart } from '../store/store-page';
 import type { DomainHandle } from './domain-handle';
 
 /** A domain on the thread that joined the machine for it. */
@@ -38,14 +41,13 @@ export function joinMachine(handle: DomainHandle, scheduler?: SchedulerLike): Jo
   const block = hypervisor.domains.block(handle.domid);
   if (block === 0)
     throw new RangeError(`domain ${handle.domid} is gone: it was destroyed before this thread joined`);
-  const store = new XenStoreClient(new MessagePortDuplex(handle.store));
   const domain = new SimulatedDomain(handle.name, block, handle.grantTableVersion, {
     hypervisor,
     loop: thread.loop,
     clock: thread.clock,
     scheduler: scheduler ?? asyncScheduler,
-    store,
     createGrants: (guest) => bootGuestGrants(hypervisor, guest, scheduler ?? asyncScheduler),
+    openStore: (events) => openStore(handle, hypervisor, block, events),
   });
   thread.add(domain);
   Atomics.store(memory.words, block + Block.doorbell, hypervisor.thread);
@@ -60,11 +62,24 @@ export function joinMachine(handle: DomainHandle, scheduler?: SchedulerLike): Jo
     thread.loop.stop();
     Atomics.store(memory.words, block + Block.doorbell, 0);
     hypervisor.retire();
-    store.close();
     handle.control.close();
   };
   // The machine closes its end to have the domain stopped; ours closing tells it that nothing runs any more.
   handle.control.on('message', leave);
   handle.control.on('close', leave);
   return { domain, idle: () => thread.loop.idle(), leave };
+}
+
+/** Through the ring page where the domain has one, else through the port that came with the handle. */
+function openStore(
+  handle: DomainHandle,
+  hypervisor: Hypervisor,
+  block: number,
+  events: SimulatedEventChannels,
+): GuestStore {
+  const start = storeStart(hypervisor, block);
+  if (start !== undefined) return openGuestStore(hypervisor.memory, events, start);
+  if (handle.store === undefined) throw new Error(`domain ${handle.domid} was given no way to xenstore`);
+  const store = new XenStoreClient(new MessagePortDuplex(handle.store));
+  return { store, stop: () => store.close() };
 }
