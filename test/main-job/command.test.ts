@@ -129,6 +129,7 @@ describe('nc2 replay', () => {
     ['rounds that are no number', ['-r', '1e3'], 'Give a whole number from 1'],
     ['a table version', ['--dom0', '3'], 'A grant table has version 1 or 2'],
     ['a class', ['--class', 'vif3'], 'Give vif, vif2 or both'],
+    ['faults', ['--faults', 'loss=2'], 'give loss, duplicate or reorder as 0 … 1'],
     ['an unknown flag', ['--bogus'], "unknown option '--bogus'"],
     ['two captures', [CAPTURE, '-c', CAPTURE], 'the capture is named twice'],
   ])('refuses wrong %s with exit code 2', async (_, words, message) => {
@@ -149,6 +150,24 @@ describe('nc2 replay', () => {
     expect(exitCode).toBe(2);
     expect(error).toContain('replay');
     expect((await nc2('--version')).out).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+});
+
+describe('a bad wire', () => {
+  it.each<[string, RegExp]>([
+    [
+      'loss=0.02',
+      /nc2: vif2?: frame \d+ of the capture \(\d+ bytes, round 1, guest \d to guest \d\) is missing before/,
+    ],
+    ['duplicate=0.02,seed=5', /frame \d+ of the capture .* arrived again or too late/],
+    ['reorder=0.02', /frame \d+ of the capture .* is missing before frame \d+/],
+  ])('%s: exit code 1, and the frame', async (faults, message) => {
+    const { exitCode, out, error } = await quick('--json', '--class', 'vif2', '--faults', faults, CAPTURE);
+    expect(exitCode).toBe(1);
+    expect(error).toMatch(message);
+    const report: { ok: boolean; paths: { mismatches: number }[] } = JSON.parse(out);
+    expect(report.ok).toBe(false);
+    for (const path of report.paths) expect(path.mismatches).toBeGreaterThan(0);
   });
 });
 

@@ -1,4 +1,5 @@
 /** Option values that several verbs take, parsed and refused in the same words. */
+import type { FaultOptions } from '@netchannel2/bridge';
 import { DEVICE_CLASSES, type DeviceClass } from '@netchannel2/device-registry';
 import { InvalidArgumentError } from 'commander';
 import type { GrantTableVersion } from '../replay/scenario';
@@ -25,4 +26,24 @@ export function parseDeviceClasses(text: string): readonly DeviceClass[] {
   const found = DEVICE_CLASSES.filter((deviceClass) => deviceClass === text);
   if (found.length === 0) throw new InvalidArgumentError(`Give ${DEVICE_CLASSES.join(', ')} or both.`);
   return found;
+}
+
+/** `loss=0.1,duplicate=0.1,reorder=0.1,seed=7`, each part optional. */
+export function parseFaults(text: string): FaultOptions {
+  const faults = { loss: 0, duplicate: 0, reorder: 0, seed: 1 };
+  for (const part of text.split(',')) {
+    const [name = '', value = ''] = part.split('=');
+    const number = Number(value);
+    const isProbability = number >= 0 && number <= 1;
+    if (
+      !Object.hasOwn(faults, name) ||
+      value === '' ||
+      !(name === 'seed' ? Number.isInteger(number) : isProbability)
+    )
+      throw new InvalidArgumentError(
+        `In ${part}: give loss, duplicate or reorder as 0 … 1, seed as a whole number.`,
+      );
+    faults[name as keyof typeof faults] = number;
+  }
+  return faults;
 }

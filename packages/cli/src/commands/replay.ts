@@ -1,4 +1,4 @@
-import { readCapture } from '@netchannel2/bridge';
+import { type FaultOptions, readCapture } from '@netchannel2/bridge';
 import type { DeviceClass } from '@netchannel2/device-registry';
 import { type Command, Option } from 'commander';
 import { bundledCapture } from '../bundled-capture';
@@ -9,7 +9,13 @@ import type { GrantTableVersion } from '../replay/scenario';
 import { replayJson } from '../report/replay-json';
 import { replayText } from '../report/replay-text';
 import { paintFor, type Terminal } from '../terminal';
-import { parseCount, parseCountOrNone, parseDeviceClasses, parseGrantTableVersion } from './arguments';
+import {
+  parseCount,
+  parseCountOrNone,
+  parseDeviceClasses,
+  parseFaults,
+  parseGrantTableVersion,
+} from './arguments';
 
 interface ReplayFlags {
   readonly capture?: string;
@@ -21,6 +27,7 @@ interface ReplayFlags {
   readonly guest2: GrantTableVersion;
   /** `false` with `--no-output`. */
   readonly output: string | false;
+  readonly faults?: FaultOptions;
   readonly json?: true;
 }
 
@@ -72,6 +79,12 @@ export function registerReplay(program: Command, terminal: Terminal): void {
       ),
     )
     .addOption(new Option('--no-output', 'write no capture'))
+    .addOption(
+      new Option(
+        '--faults <list>',
+        'a bad wire, to see what the check finds, for example loss=0.01,duplicate=0.01,reorder=0.01,seed=1',
+      ).argParser(parseFaults),
+    )
     .addOption(new Option('--json', 'print one line of JSON and nothing else'))
     .addHelpText('after', NOTES)
     .action((file: string | undefined, flags: ReplayFlags) => run(file, flags, terminal));
@@ -95,6 +108,7 @@ async function run(file: string | undefined, flags: ReplayFlags, terminal: Termi
     warmUp: flags.warmUp,
     versions: { dom0: flags.dom0, guest1: flags.guest1, guest2: flags.guest2 },
     received,
+    faults: flags.faults,
   });
   received?.close();
   if (flags.json) {

@@ -3,7 +3,7 @@ import type { TwoSides } from './two-sides';
 import { Verifier } from './verifier';
 
 /** Without an arrival for so long (milliseconds) a crossing is over. */
-const STALL_TIME = 3_000;
+const STALL_TIME = 1_000;
 
 /** What came of the frames of both directions. */
 export interface CrossingResult {

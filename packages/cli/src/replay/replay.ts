@@ -1,4 +1,4 @@
-import type { Capture } from '@netchannel2/bridge';
+import type { Capture, FaultOptions } from '@netchannel2/bridge';
 import type { DeviceClass } from '@netchannel2/device-registry';
 import type { ReceivedCapture } from './received-capture';
 import { type PathRun, runPath } from './run-path';
@@ -16,6 +16,8 @@ export interface ReplayOptions {
   readonly versions: GrantTableVersions;
   /** Where what guest 2 receives in the first round is recorded. */
   readonly received?: ReceivedCapture | undefined;
+  /** A bad wire between each backend and the bridge, to see that the check finds what it does. Default: none. */
+  readonly faults?: FaultOptions | undefined;
 }
 
 /** The versions the domains' kernels choose. */
@@ -53,6 +55,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayReport> {
   const scenario = await Scenario.start({
     classes,
     dom0Version: versions.dom0,
+    faults: options.faults,
     guest1: guest(sides.guest1, versions.guest1),
     guest2: guest(sides.guest2, versions.guest2),
   });

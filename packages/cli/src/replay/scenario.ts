@@ -1,4 +1,4 @@
-import { Bridge } from '@netchannel2/bridge';
+import { Bridge, type FaultOptions, withFaults } from '@netchannel2/bridge';
 import {
   type BackendDevice,
   type BackendDriver,
@@ -24,6 +24,8 @@ export interface ScenarioOptions {
   readonly dom0Version: GrantTableVersion;
   readonly guest1: GuestOptions;
   readonly guest2: GuestOptions;
+  /** Between each backend and the bridge. */
+  readonly faults?: FaultOptions | undefined;
 }
 
 export interface GuestOptions {
@@ -128,7 +130,10 @@ export class Scenario {
     const backends = bindBackends(this.dom0, BACKENDS[deviceClass]());
     this.bindings.push(backends);
     // A backend leaves the bridge by itself: its frames end when it is removed.
-    backends.devices$.subscribe((backend) => this.bridge.add(backend));
+    const { faults } = options;
+    backends.devices$.subscribe((backend) =>
+      this.bridge.add(faults === undefined ? backend : withFaults(backend, faults)),
+    );
     const ports: FramePort[] = [];
     for (const [guest, { mac, severalMacs }] of [
       [this.guests[0], options.guest1],
