@@ -81,21 +81,6 @@ describe('segmentation', () => {
     segmentSize: 1448,
   } as const;
 
-  it.each([
-    ['backend', { back: { features: { gsoTcpv4: false } } }],
-    ['frontend', { front: { features: { gsoTcpv4: false } } }],
-  ] as const)('%s without: dropped by the other end, counted', async (which, options) => {
-    const pair = vifPair(guest, host, options);
-    await pair.connect();
-    const sender = which === 'backend' ? pair.front : pair.back;
-    const pool = poolOf(which === 'backend' ? guest : host);
-    const frame = frameOf(pool, new Uint8Array(6000), gso);
-    expect(sender.send(frame)).toBe(true);
-    frame.release();
-    expect(sender.counters.dropped.segmentationMissing).toBe(1);
-    await pair.disconnect();
-  });
-
   it('vector 24: 10000 bytes with GSO take four RX slots', async () => {
     const links = vifLinks(guest, host);
     const back = netbackDriver().create(links.back);

@@ -36,6 +36,11 @@ export class FramePool implements PageHome {
     return this.free.length;
   }
 
+  /** Pages of the pool, lent or not. */
+  get capacity(): number {
+    return this.area.pages.length;
+  }
+
   /** Pages whose leases have not ended: lent to frames, users or devices. */
   get outstanding(): number {
     return this.lent;

@@ -1,4 +1,5 @@
 export * from './checksum-completion';
+export * from './copied-packet';
 export * from './fragmented-frame';
 export * from './frame-cursor';
 export * from './frame-pool';
@@ -8,4 +9,6 @@ export * from './hot-stream';
 export * from './leased-frame';
 export * from './pooled-page';
 export * from './port-counters';
+export * from './pseudo-header';
+export * from './tcp-segments';
 export * from './transmit';

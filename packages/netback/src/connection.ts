@@ -1,20 +1,33 @@
 import type { DeviceLink } from '@netchannel2/device-registry';
-import { type FrontendFeatures, flowHash, type QueueNodes, type RateLimit } from '@netchannel2/netif';
-import type { Frame } from '@netchannel2/xen';
+import {
+  type ControlNodes,
+  type FrontendFeatures,
+  flowHash,
+  type QueueNodes,
+  type RateLimit,
+} from '@netchannel2/netif';
+import type { Frame, GrantedFrame } from '@netchannel2/xen';
+import { Control } from './control';
 import type { CopyBatches } from './copy-batches';
 import { MulticastFilter } from './multicast-filter';
 import type { NetbackSettings } from './options';
+import { PEEK_BYTES, PeekedHead } from './peeked-head';
 import { Queue, type QueueOwner } from './queue';
+import { ReceiveHash } from './receive-hash';
 
 /** What the frontend published, read once and validated. */
 export interface FrontendOffer {
   readonly features: FrontendFeatures;
   readonly queues: readonly QueueNodes[];
+  readonly control: ControlNodes | undefined;
 }
 
 /** All queues of one connection with a frontend: made by `connect`, let go by `disconnect`. */
 export class Connection {
   private readonly queues: Queue[] = [];
+  private readonly hash = new ReceiveHash();
+  private readonly head = new Uint8Array(PEEK_BYTES);
+  private control: Control | undefined;
 
   /** @throws DeviceError when the frontend's nodes do not work out or a resource is short; nothing is held then. */
   constructor(
@@ -29,6 +42,11 @@ export class Connection {
       for (const nodes of offer.queues) {
         this.queues.push(new Queue(link, batches, settings, offer.features, nodes, multicast, owner));
       }
+      if (offer.control !== undefined && settings.features.controlRing) {
+        const staging = this.queues.map((queue) => queue.staging);
+        const broken = (reason: string) => owner.broken(reason);
+        this.control = new Control(link, batches, offer.control, this.hash, staging, broken);
+      }
     } catch (error) {
       this.close();
       throw error;
@@ -37,13 +55,32 @@ export class Connection {
 
   /** The pass over all rings that needs no event: what the frontend notified before the ports were bound was lost. */
   start(): void {
+    this.control?.start();
     for (const queue of this.queues) queue.start();
   }
 
   /** Sends on the queue of the frame's flow. */
   send(frame: Frame | Uint8Array): boolean {
-    const index = this.queues.length === 1 ? 0 : queueOf(frame, this.queues.length);
-    return this.queues[index]?.receive.send(frame) ?? false;
+    if (this.queues.length === 1 && !this.hash.isOn) return this.queues[0]?.receive.send(frame) ?? false;
+    if (frame instanceof Uint8Array) return this.choose(frame, 0, frame.byteLength)?.send(frame) ?? false;
+    if (frame.fragmentCount === 0) return this.queues[0]?.receive.send(frame) ?? false;
+    // Flow headers lie in the first piece of a frame; what lies elsewhere does not count.
+    const page = frame.fragmentPage(0);
+    const start = page.base + frame.fragmentOffset(0);
+    return this.choose(page.bytes, start, start + frame.fragmentLength(0))?.send(frame) ?? false;
+  }
+
+  /** Hands on a packet that lies in another guest's grants. */
+  sendGranted(frame: GrantedFrame): boolean {
+    if (this.queues.length === 1 && !this.hash.isOn)
+      return this.queues[0]?.receive.sendGranted(frame) ?? false;
+    const { head } = frame;
+    if (head instanceof PeekedHead) {
+      const start = head.page.base + head.offset;
+      return this.choose(head.page.bytes, start, start + head.byteLength)?.sendGranted(frame) ?? false;
+    }
+    const length = head.copyTo(this.head);
+    return this.choose(this.head, 0, length)?.sendGranted(frame) ?? false;
   }
 
   flush(): void {
@@ -60,15 +97,24 @@ export class Connection {
   }
 
   close(): void {
+    this.control?.close();
+    this.control = undefined;
     for (const queue of this.queues.splice(0)) queue.close();
   }
-}
 
-/** Flow headers lie in the first piece of a frame; what lies elsewhere does not count. */
-function queueOf(frame: Frame | Uint8Array, count: number): number {
-  if (frame instanceof Uint8Array) return flowHash(frame, 0, frame.byteLength) % count;
-  if (frame.fragmentCount === 0) return 0;
-  const page = frame.fragmentPage(0);
-  const start = page.base + frame.fragmentOffset(0);
-  return flowHash(page.bytes, start, start + frame.fragmentLength(0)) % count;
+  /** The queue for the packet whose headers these are: by the hash the guest asked for, or by one of ours. */
+  private choose(bytes: Uint8Array, start: number, end: number) {
+    const { hash, queues } = this;
+    if (!hash.isOn || !hash.compute(bytes, start, end)) {
+      const receive = queues[queues.length === 1 ? 0 : flowHash(bytes, start, end) % queues.length]?.receive;
+      if (receive !== undefined) receive.hashFirst = 0;
+      return receive;
+    }
+    const receive = queues[hash.queue(queues.length)]?.receive;
+    if (receive !== undefined) {
+      receive.hashFirst = hash.extraFirst;
+      receive.hashSecond = hash.value;
+    }
+    return receive;
+  }
 }

@@ -8,18 +8,26 @@ export type NetbackDrop =
   | 'tooLong'
   /** To the guest: needs several slots, and the frontend takes one a packet. */
   | 'scatterGatherMissing'
-  /** To the guest: wants segmentation, and the frontend does not segment. */
-  | 'segmentationMissing'
+  /** To the guest: wants segmentation, the frontend does not segment, and neither could this end. */
+  | 'segmentationUnknown'
   /** To the guest: checksum blank, the frontend wants it complete, and its place was not found. */
   | 'checksumUnknown'
   /** To the guest: a multicast address the guest did not ask for. */
   | 'multicastFiltered'
+  /** To the guest: waited too long for buffers. */
+  | 'expired'
+  /** To the guest: it has posted no buffers for so long that its carrier is off. */
+  | 'stalled'
   /** To the guest: a copy into a posted buffer failed. */
   | 'copyFailed'
+  /** Either way: under way when the connection ended. */
+  | 'lostInFlight'
   /** From the guest: a copy out of a granted page failed. */
   | 'fetchFailed'
   /** From the guest: a slot group that breaks a rule. */
   | 'malformed'
+  /** From the guest: taken off the ring when subscribers retained all pages. */
+  | 'noPages'
   /** From the guest while nobody was subscribed. */
   | 'noSubscriber';
 
@@ -30,12 +38,16 @@ export function netbackCounters(): NetbackCounters {
     'tooShort',
     'tooLong',
     'scatterGatherMissing',
-    'segmentationMissing',
+    'segmentationUnknown',
     'checksumUnknown',
     'multicastFiltered',
+    'expired',
+    'stalled',
     'copyFailed',
+    'lostInFlight',
     'fetchFailed',
     'malformed',
+    'noPages',
     'noSubscriber',
   ]);
 }

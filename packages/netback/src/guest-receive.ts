@@ -1,344 +1,343 @@
 import {
+  CopiedPacket,
   ETHERNET_HEADER_LENGTH,
   type FramePool,
   type HotStream,
   PacketHeaders,
+  pagesOf,
   parseHeaders,
+  TcpSegments,
 } from '@netchannel2/frames';
-import {
-  type BackRing,
-  type FrontendFeatures,
-  PACKET_BYTES_MAX,
-  RING_BROKEN,
-  RX_RING,
-  RxFlag,
-  RxStatus,
-  rxRequestGref,
-  rxRequestId,
-  rxSlotsNeeded,
-  writeGsoExtra,
-  writeRxResponse,
-} from '@netchannel2/netif';
+import { type FrontendFeatures, PACKET_BYTES_MAX, RX_RING, RxFlag } from '@netchannel2/netif';
 import {
   type DeferredWork,
   type Domain,
-  type DomainId,
-  type EventChannelPort,
   type Frame,
   FrameChecksum,
   FrameSegmentation,
-  type GrantCopyBatch,
-  type GrantRef,
-  GrantStatus,
-  grantRef,
-  type LeasedPage,
+  type FrameView,
+  type GrantedFrame,
   PAGE_SIZE,
 } from '@netchannel2/xen';
-import type { Subscription } from 'rxjs';
-import { CopiedPacket, pagesOf } from './copied-packet';
-import { BATCH_COPIES } from './copy-batches';
 import type { NetbackCounters } from './frame-drops';
+import { GuestPatience, type PatienceOwner } from './guest-patience';
 import type { MulticastFilter } from './multicast-filter';
-import { PASS_PACKETS } from './packet-batch';
-import { SlotBatch } from './slot-batch';
-
-/** Milliseconds between looks for buffers of a frontend that sends no event when it posts them (§3, §10). */
-const POLL_INTERVAL = 30;
+import { PeekedHead } from './peeked-head';
+import type { PostedBuffers } from './posted-buffers';
+import { ReceiveBacklog } from './receive-backlog';
+import { checksumFlags, ReceivePacket } from './receive-packet';
 
 /**
- * The backend's end of an RX ring: frames are copied into the buffers the guest posted, with one hypercall a batch, and
- * answered in ring order. A frame without enough buffers is refused, and the guest asked for an event when it posts more.
+ * What goes to the guest through one RX ring. A packet is copied into posted buffers from where it lies; when there are
+ * too few it waits in a queue of bounded size, and `send` refuses what the queue does not take.
  */
-export class GuestReceive implements DeferredWork {
+export class GuestReceive implements DeferredWork, PatienceOwner {
   deferred = false;
   private open = true;
   /** Whether the guest wants only the multicast addresses it listed. */
   filtersMulticast: boolean;
-  /** Slots the frame refused last needs; 0 when none was. */
+  /** Words of the hash extra of the packet sent next; 0 for none. */
+  hashFirst = 0;
+  hashSecond = 0;
+  /** Whether `send` refused a frame since `writable$` last emitted. */
+  private refused = false;
+  /** Slots the first packet that found too few needs. */
   private wanted = 0;
-  private readonly slots = new SlotBatch(RX_RING.slotCount);
+  private readonly packet = new ReceivePacket();
   private readonly headers = new PacketHeaders();
-  private readonly extra = new Int32Array(2);
+  private readonly segments = new TcpSegments();
   private readonly copy: CopiedPacket;
-  /** The packet being placed: bytes not yet placed, and the buffer being filled. */
-  private remaining = 0;
-  private slotRef: GrantRef = grantRef(0);
-  private slotUsed = PAGE_SIZE;
-  private poll: Subscription | undefined;
+  private readonly backlog: ReceiveBacklog;
+  private readonly patience: GuestPatience;
 
   constructor(
     private readonly domain: Domain,
-    private readonly peer: DomainId,
-    private readonly ring: BackRing,
-    private readonly port: EventChannelPort,
+    private readonly buffers: PostedBuffers,
     private readonly pool: FramePool,
-    private readonly copies: GrantCopyBatch,
     private readonly guest: FrontendFeatures,
     private readonly multicast: MulticastFilter,
     private readonly counters: NetbackCounters,
     private readonly writable$: HotStream<void>,
-    private readonly broken: (reason: string) => void,
+    private readonly carrierChanged: (on: boolean) => void,
   ) {
     this.copy = new CopiedPacket(domain.memory);
     this.filtersMulticast = guest.multicastControl;
+    this.backlog = new ReceiveBacklog(pool.available);
+    this.patience = new GuestPatience(domain.scheduler, guest.rxNotify, this);
   }
 
   send(frame: Frame | Uint8Array): boolean {
-    if (!this.open) return this.refuse(1);
+    if (!this.open) return this.refuse();
     const length = frame.byteLength;
     if (length < ETHERNET_HEADER_LENGTH) return this.drop('tooShort');
     if (length > PACKET_BYTES_MAX) return this.drop('tooLong');
-    if (length > PAGE_SIZE && !this.guest.scatterGather) return this.drop('scatterGatherMissing');
+    if (this.patience.isStalled) return this.drop('stalled');
     if (frame instanceof Uint8Array) return this.sendBytes(frame, length);
-    if (this.filtersMulticast) {
-      const destination = frame.uint16(0) * 0x1_0000_0000 + frame.uint32(2);
-      if (!this.multicast.passes(destination)) return this.drop('multicastFiltered');
+    if (this.filtersMulticast && !this.passes(frame)) return this.drop('multicastFiltered');
+    if (frame.segmentation !== FrameSegmentation.none) {
+      // A guest that wants checksums complete cannot cut: each segment needs one of its own.
+      if (!this.segmentsItself(frame.segmentation) || !this.takesBlank(frame))
+        return this.sendSegments(frame);
     }
-    const segmentation = frame.segmentation;
-    if (segmentation !== FrameSegmentation.none && !this.segments(segmentation)) {
-      return this.drop('segmentationMissing');
-    }
+    if (length > PAGE_SIZE && !this.guest.scatterGather) return this.drop('scatterGatherMissing');
     if (frame.checksum === FrameChecksum.blank && !this.takesBlank(frame))
       return this.sendCompleted(frame, length);
     return this.sendFrame(frame, length);
   }
 
+  /** Hands on a packet that lies in another guest's grants; `false` when this is not the way for it. */
+  sendGranted(frame: GrantedFrame): boolean {
+    const length = frame.byteLength;
+    if (!this.open || this.patience.isStalled || this.backlog.length > 0 || this.buffers.isStaged)
+      return false;
+    if (length < ETHERNET_HEADER_LENGTH || length > PACKET_BYTES_MAX) return false;
+    if (length > PAGE_SIZE && !this.guest.scatterGather) return false;
+    if (this.filtersMulticast && !this.passes(frame.head)) return false;
+    const { segmentation } = frame;
+    if (segmentation !== FrameSegmentation.none) {
+      if (!this.segmentsItself(segmentation) || frame.checksum !== FrameChecksum.blank) return false;
+    }
+    if (frame.checksum === FrameChecksum.blank && !this.takesBlank(frame.head)) return false;
+    this.describe(length, checksumFlags(frame.checksum), frame.segmentSize, segmentation);
+    if (!this.buffers.hasRoom(this.packet.slots, frame.fragmentCount + 1) || !this.placeHead(frame))
+      return false;
+    let skip = frame.headIsPrefix ? 0 : frame.head.byteLength;
+    for (let index = 0; index < frame.fragmentCount; index += 1) {
+      const fragment = frame.fragmentLength(index);
+      if (skip < fragment) this.buffers.placeGranted(frame, index, skip);
+      skip = skip < fragment ? 0 : skip - fragment;
+    }
+    this.buffers.endGranted(frame);
+    if (!this.deferred) this.domain.defer(this);
+    return true;
+  }
+
   /** Carries out the copies under way, answers them and tells the guest. */
   flush(): void {
-    const { slots, copies, ring } = this;
-    if (slots.slotCount === 0 || !this.open) return;
-    copies.submit();
-    this.answer();
-    copies.clear();
-    slots.clear();
-    if (ring.pushResponses()) this.domain.events.notify(this.port);
+    this.buffers.flush();
   }
 
   /** End of a pass in which frames were sent. */
   run(): void {
-    this.flush();
+    this.buffers.flush();
   }
 
   /** The guest posted buffers. */
   onEvent(): void {
-    if (!this.open || this.wanted === 0) return;
-    if (!this.hasSlots(this.wanted)) return;
+    if (this.open && this.wanted > 0) this.look();
+  }
+
+  get oldest(): number | undefined {
+    return this.backlog.length === 0 ? undefined : this.backlog.oldest;
+  }
+
+  expire(deadline: number): void {
+    while (this.backlog.length > 0 && this.backlog.oldest <= deadline) {
+      this.backlog.drop();
+      this.counters.dropped.expired += 1;
+    }
+    if (this.backlog.length === 0) this.allow();
+  }
+
+  /** Places what waits, as far as there are buffers. */
+  look(): void {
+    if (!this.buffers.hasSlots(this.wanted)) return;
+    const { backlog, packet } = this;
+    if (backlog.length > 0) this.patience.renew();
+    while (backlog.length > 0) {
+      backlog.look(packet);
+      const pages = pagesOf(packet.length);
+      if (!this.buffers.hasRoom(packet.slots, pages)) {
+        this.wanted = packet.slots;
+        this.buffers.flush();
+        return;
+      }
+      this.buffers.begin(packet);
+      for (let left = packet.length; left > 0; left -= PAGE_SIZE)
+        this.buffers.place(backlog.takePage(), 0, left < PAGE_SIZE ? left : PAGE_SIZE);
+      this.buffers.end(packet.length);
+      backlog.shift();
+    }
+    this.buffers.flush();
+    this.recovered();
+  }
+
+  stalled(): void {
+    for (; this.backlog.length > 0; this.counters.dropped.stalled += 1) this.backlog.drop();
+    this.carrierChanged(false);
+  }
+
+  /** Stops for good; packets not placed are dropped. */
+  close(): void {
+    if (!this.open) return;
+    this.open = false;
+    for (; this.backlog.length > 0; this.counters.dropped.lostInFlight += 1) this.backlog.drop();
+    this.patience.end();
+    this.buffers.close();
+  }
+
+  private recovered(): void {
+    const wasStalled = this.patience.isStalled;
     this.wanted = 0;
+    this.patience.end();
+    if (wasStalled) this.carrierChanged(true);
+    this.allow();
+  }
+
+  private allow(): void {
+    if (!this.refused) return;
+    this.refused = false;
     this.writable$.emit();
   }
 
-  /** Stops for good; copies not carried out are forgotten. */
-  close(): void {
-    this.open = false;
-    this.poll?.unsubscribe();
-    this.poll = undefined;
-    this.slots.clear();
-    this.copies.clear();
+  private passes(head: FrameView): boolean {
+    return this.multicast.passes(head.uint16(0) * 0x1_0000_0000 + head.uint32(2));
   }
 
-  private segments(segmentation: FrameSegmentation): boolean {
+  /** Whether the guest cuts such a packet itself. */
+  private segmentsItself(segmentation: FrameSegmentation): boolean {
     if (!this.guest.scatterGather) return false;
     return segmentation === FrameSegmentation.tcpv4 ? this.guest.gsoTcpv4 : this.guest.gsoTcpv6;
   }
 
-  /** Whether the guest completes the frame's checksum itself; finds the headers when that depends on them. */
-  private takesBlank(frame: Frame): boolean {
+  /** Whether the guest completes the checksum itself; finds the headers when that depends on them. */
+  private takesBlank(frame: FrameView): boolean {
     const { noChecksumOffload, ipv6ChecksumOffload } = this.guest;
     if (!noChecksumOffload && ipv6ChecksumOffload) return true;
     parseHeaders(frame, this.headers);
     return this.headers.ipVersion === 6 ? ipv6ChecksumOffload : !noChecksumOffload;
   }
 
+  private describe(length: number, flags: number, segmentSize: number, segmentation: number): void {
+    this.packet.set(length, flags, segmentSize, segmentation);
+    this.packet.hashFirst = this.hashFirst;
+    this.packet.hashSecond = this.hashSecond;
+  }
+
   private sendFrame(frame: Frame, length: number): boolean {
-    const extras = frame.segmentation === FrameSegmentation.none ? 0 : 1;
+    const { buffers, packet } = this;
     const pieces = frame.fragmentCount;
-    if (!this.hasRoom(rxSlotsNeeded(length, extras), pieces))
-      return this.refuse(rxSlotsNeeded(length, extras));
-    this.begin(length, frameFlags(frame), frame.segmentSize, frame.segmentation);
+    this.describe(length, checksumFlags(frame.checksum), frame.segmentSize, frame.segmentation);
+    if (this.backlog.length > 0 || !buffers.hasRoom(packet.slots, pieces))
+      return this.queueFrame(frame, length);
+    buffers.begin(packet);
     for (let index = 0; index < pieces; index += 1) {
       const page = frame.fragmentPage(index);
       page.acquire();
-      this.slots.hold(page);
-      this.place(page, frame.fragmentOffset(index), frame.fragmentLength(index));
+      buffers.place(page, frame.fragmentOffset(index), frame.fragmentLength(index));
     }
-    return this.accepted(length);
-  }
-
-  private sendBytes(bytes: Uint8Array, length: number): boolean {
-    if (this.filtersMulticast && !this.multicast.passes(destinationOf(bytes))) {
-      return this.drop('multicastFiltered');
-    }
-    if (!this.takeCopy(length)) return this.refuse(rxSlotsNeeded(length, 0));
-    this.copy.copyBytes(bytes);
-    return this.sendCopy(length, 0);
-  }
-
-  /** The guest wants checksums complete: done in a copy, for others may hold the frame too. */
-  private sendCompleted(frame: Frame, length: number): boolean {
-    const isKnown = this.headers.transportOffset > 0;
-    if (!isKnown || frame.segmentation !== FrameSegmentation.none) return this.drop('checksumUnknown');
-    if (!this.takeCopy(length)) return this.refuse(rxSlotsNeeded(length, 0));
-    this.copy.copyFrame(frame);
-    this.copy.completeChecksum(frame, this.headers);
-    return this.sendCopy(length, RxFlag.dataValidated);
-  }
-
-  private sendCopy(length: number, flags: number): boolean {
-    this.begin(length, flags, 0, 0);
-    for (let index = 0, left = length; left > 0; index += 1, left -= PAGE_SIZE) {
-      const page = this.copy.page(index);
-      this.slots.hold(page);
-      this.place(page, 0, left < PAGE_SIZE ? left : PAGE_SIZE);
-    }
-    return this.accepted(length);
-  }
-
-  /** Slots and pages for a copied packet, or nothing taken and `false`. Flushing brings all pages back. */
-  private takeCopy(length: number): boolean {
-    const pages = pagesOf(length);
-    if (!this.hasRoom(rxSlotsNeeded(length, 0), pages)) return false;
-    if (this.pool.available < pages) this.flush();
-    return this.copy.take(this.pool, length);
-  }
-
-  /** Room in batch and ring for a packet of `slots` slots stored in `pieces` pieces. */
-  private hasRoom(slots: number, pieces: number): boolean {
-    if (this.slots.packetCount === PASS_PACKETS || this.copies.length + pieces + slots > BATCH_COPIES)
-      this.flush();
-    return this.ring.unconsumed >= slots || this.hasSlots(slots);
-  }
-
-  /** Looks for posted buffers; when they do not suffice asks for an event at the next one and looks once more. */
-  private hasSlots(needed: number): boolean {
-    const { ring } = this;
-    let waiting = ring.requests();
-    if (waiting !== RING_BROKEN && waiting < needed) {
-      ring.armNextRequest();
-      waiting = ring.requests();
-    }
-    if (waiting !== RING_BROKEN) return waiting >= needed;
-    this.close();
-    this.broken('RX request index out of range');
-    return false;
-  }
-
-  /** Takes the first data slot and the slots of extras, which come before all other data. */
-  private begin(length: number, flags: number, segmentSize: number, segmentation: number): void {
-    this.remaining = length;
-    const extra = segmentation === FrameSegmentation.none ? 0 : RxFlag.extraInfo;
-    this.nextBuffer(flags | extra, true);
-    if (extra === 0) return;
-    writeGsoExtra(this.extra, 0, segmentSize, segmentation, 0);
-    this.slots.addExtra(this.extra[0] ?? 0, this.extra[1] ?? 0, this.copies.length);
-    this.ring.requestIndex = (this.ring.requestIndex + 1) | 0;
-  }
-
-  private nextBuffer(flags: number, starts: boolean): void {
-    const { ring, slots } = this;
-    const at = ring.slot(ring.requestIndex);
-    const id = rxRequestId(ring.words, at);
-    this.slotRef = grantRef(rxRequestGref(ring.words, at));
-    ring.requestIndex = (ring.requestIndex + 1) | 0;
-    const more = this.remaining > PAGE_SIZE;
-    const size = more ? PAGE_SIZE : this.remaining;
-    slots.addData(id, more ? flags | RxFlag.moreData : flags, size, this.copies.length, starts);
-    this.slotUsed = 0;
-  }
-
-  /** Adds the next bytes of the packet, going on in the next buffer when one is full. */
-  private place(page: LeasedPage, offset: number, length: number): void {
-    let from = offset;
-    let left = length;
-    while (left > 0) {
-      if (this.slotUsed === PAGE_SIZE) this.nextBuffer(0, false);
-      const space = PAGE_SIZE - this.slotUsed;
-      const piece = left < space ? left : space;
-      this.copies.addToGrant(page, from, this.peer, this.slotRef, this.slotUsed, piece);
-      this.slotUsed += piece;
-      this.remaining -= piece;
-      from += piece;
-      left -= piece;
-    }
-  }
-
-  /** Writes a response into each slot of the batch, in the order of the requests. */
-  private answer(): void {
-    const { slots, ring, counters } = this;
-    let failed = false;
-    for (let slot = 0; slot < slots.slotCount; slot += 1) {
-      const at = ring.slot(ring.responseIndex);
-      ring.responseIndex = (ring.responseIndex + 1) | 0;
-      const size = slots.size[slot] ?? 0;
-      if (size === 0) {
-        ring.words[at] = slots.extraFirst[slot] ?? 0;
-        ring.words[at + 1] = slots.extraSecond[slot] ?? 0;
-        continue;
-      }
-      if (slots.starts[slot] === 1) failed = false;
-      const copied = this.allCopied(slot);
-      if (!copied && !failed) {
-        failed = true;
-        counters.dropped.copyFailed += 1;
-      }
-      writeRxResponse(
-        ring.words,
-        at,
-        slots.id[slot] ?? 0,
-        0,
-        slots.flags[slot] ?? 0,
-        copied ? size : RxStatus.error,
-      );
-    }
-  }
-
-  private allCopied(slot: number): boolean {
-    const end = this.slots.firstCopy[slot + 1] ?? 0;
-    for (let copy = this.slots.firstCopy[slot] ?? 0; copy < end; copy += 1) {
-      if (this.copies.status(copy) !== GrantStatus.okay) return false;
-    }
-    return true;
-  }
-
-  private accepted(length: number): boolean {
-    this.slots.end(this.copies.length);
-    this.counters.framesSent += 1;
-    this.counters.bytesSent += length;
+    buffers.end(length);
     if (!this.deferred) this.domain.defer(this);
     return true;
   }
 
-  private refuse(needed: number): boolean {
-    this.counters.sendRefused += 1;
-    this.wanted = needed;
-    this.flush();
-    if (!this.guest.rxNotify) this.lookAgain();
-    return false;
+  private queueFrame(frame: Frame, length: number): boolean {
+    if (!this.takeCopy(length)) return this.refuse();
+    this.copy.copyFrame(frame);
+    return this.placeCopy();
   }
 
-  private drop(reason: keyof NetbackCounters['dropped']): boolean {
-    this.counters.dropped[reason] += 1;
+  private sendBytes(bytes: Uint8Array, length: number): boolean {
+    if (length > PAGE_SIZE && !this.guest.scatterGather) return this.drop('scatterGatherMissing');
+    if (this.filtersMulticast && !this.multicast.passes(destinationOf(bytes)))
+      return this.drop('multicastFiltered');
+    if (!this.takeCopy(length)) return this.refuse();
+    this.copy.copyBytes(bytes);
+    this.describe(length, 0, 0, 0);
+    return this.placeCopy();
+  }
+
+  /** The guest wants checksums complete: done in a copy, for others may hold the frame too. */
+  private sendCompleted(frame: Frame, length: number): boolean {
+    if (this.headers.transportOffset === 0) return this.drop('checksumUnknown');
+    if (!this.takeCopy(length)) return this.refuse();
+    this.copy.copyFrame(frame);
+    this.copy.completeChecksum(frame, this.headers);
+    this.describe(length, RxFlag.dataValidated, 0, 0);
+    return this.placeCopy();
+  }
+
+  /** The guest does not cut packets itself: each segment is a packet of its own, and all of them go or none. */
+  private sendSegments(frame: Frame): boolean {
+    const { segments } = this;
+    if (!segments.begin(frame)) return this.drop('segmentationUnknown');
+    const length = segments.lengthOf(0);
+    if (length > PAGE_SIZE && !this.guest.scatterGather) return this.drop('scatterGatherMissing');
+    const pages = segments.count * pagesOf(length);
+    if (pages > RX_RING.slotCount || pages > this.pool.capacity) return this.drop('segmentationUnknown');
+    if (this.pool.available < pages) this.flush();
+    if (this.pool.available < pages || !this.backlog.takesAll(segments.count, segments.count * length))
+      return this.refuse();
+    const complete = !this.takesBlank(frame);
+    const flags = checksumFlags(complete ? FrameChecksum.validated : FrameChecksum.blank);
+    for (let index = 0; index < segments.count; index += 1) {
+      const own = segments.lengthOf(index);
+      if (!this.copy.take(this.pool, own)) return this.drop('lostInFlight');
+      segments.write(frame, index, this.copy, complete);
+      this.describe(own, flags, 0, 0);
+      if (!this.placeCopy()) return this.drop('lostInFlight');
+    }
     return true;
   }
 
-  private lookAgain(): void {
-    if (this.poll !== undefined || !this.open) return;
-    this.poll = this.domain.scheduler.schedule(() => {
-      this.poll = undefined;
-      this.onEvent();
-      if (this.wanted > 0) this.lookAgain();
-    }, POLL_INTERVAL);
+  /** Pages for a copied packet that the ring or the queue will take, or nothing taken and `false`. */
+  private takeCopy(length: number): boolean {
+    if (!this.backlog.takes(length)) return false;
+    if (this.pool.available < pagesOf(length)) this.flush();
+    return this.copy.take(this.pool, length);
   }
-}
 
-/** RX flags of a frame's checksum. */
-function frameFlags(frame: Frame): number {
-  switch (frame.checksum) {
-    case FrameChecksum.blank:
-      return RxFlag.checksumBlank | RxFlag.dataValidated;
-    case FrameChecksum.validated:
-      return RxFlag.dataValidated;
-    default:
-      return 0;
+  /** Places the packet copied to pages of ours, or lets it wait. */
+  private placeCopy(): boolean {
+    const { buffers, packet, backlog, copy } = this;
+    const { length } = packet;
+    const pages = pagesOf(length);
+    if (backlog.length === 0 && buffers.hasRoom(packet.slots, pages)) {
+      buffers.begin(packet);
+      for (let index = 0, left = length; left > 0; index += 1, left -= PAGE_SIZE)
+        buffers.place(copy.page(index), 0, left < PAGE_SIZE ? left : PAGE_SIZE);
+      buffers.end(length);
+    } else if (this.open) {
+      if (backlog.length === 0) this.wanted = packet.slots;
+      backlog.add(packet, this.domain.scheduler.now());
+      for (let index = 0; index < pages; index += 1) backlog.addPage(copy.page(index));
+      this.patience.begin();
+    } else {
+      // The guest broke the protocol just now, and everything was let go of.
+      for (let index = 0; index < pages; index += 1) copy.page(index).release();
+      return this.refuse();
+    }
+    if (!this.deferred) this.domain.defer(this);
+    return true;
+  }
+
+  /** Begins a packet and places its head from our own copy: what was decided on is what arrives. */
+  private placeHead(frame: GrantedFrame): boolean {
+    const { head } = frame;
+    if (head instanceof PeekedHead) {
+      this.buffers.begin(this.packet);
+      head.page.acquire();
+      this.buffers.place(head.page, head.offset, head.byteLength);
+      return true;
+    }
+    const page = this.pool.take();
+    if (page === undefined) return false;
+    head.copyTo(page.bytes, page.base, 0, head.byteLength);
+    this.buffers.begin(this.packet);
+    this.buffers.place(page, 0, head.byteLength);
+    return true;
+  }
+
+  private refuse(): false {
+    this.counters.sendRefused += 1;
+    this.refused = true;
+    this.flush();
+    return false;
+  }
+
+  private drop(reason: keyof NetbackCounters['dropped']): true {
+    this.counters.dropped[reason] += 1;
+    return true;
   }
 }
 

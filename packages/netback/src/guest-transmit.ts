@@ -1,4 +1,4 @@
-import { FrameCursor, type FramePool, type HotStream } from '@netchannel2/frames';
+import type { FramePool, HotStream } from '@netchannel2/frames';
 import {
   answerFirstSlot,
   answerSlot,
@@ -7,62 +7,67 @@ import {
   multicastMac,
   type RateLimit,
   RING_BROKEN,
-  TxFlag,
   TxSlotGroup,
   TxStatus,
   TxVerdict,
 } from '@netchannel2/netif';
-import {
-  type DeferredWork,
-  type Domain,
-  type DomainId,
-  type EventChannelPort,
-  type Frame,
-  FrameChecksum,
-  type FrameSegmentation,
-  type GrantCopyBatch,
-  GrantStatus,
-  grantRef,
-  PAGE_SIZE,
+import type {
+  DeferredWork,
+  Domain,
+  DomainId,
+  EventChannelPort,
+  Frame,
+  FrameForwarder,
+  GrantCopyBatch,
 } from '@netchannel2/xen';
 import type { Subscription } from 'rxjs';
 import { BATCH_COPIES } from './copy-batches';
+import { CopyIn } from './copy-in';
+import { Diversion, type DiversionTarget, HEAD_COPIES_MAX, HEAD_PAGES } from './diversion';
 import type { NetbackCounters } from './frame-drops';
 import type { MulticastFilter } from './multicast-filter';
 import { PACKET_PAGES_MAX } from './options';
-import { PacketBatch } from './packet-batch';
+import { PASS_PACKETS, PacketBatch } from './packet-batch';
 import { RateCredit } from './rate-credit';
+import type { StagingBuffers } from './staging-buffers';
 
-/** Most copies one packet needs: one per data slot, one more at each page border of the copy. */
-const PACKET_COPIES_MAX = 19 + PACKET_PAGES_MAX;
 /** Milliseconds between looks for free pages while subscribers retain all of them. */
 const STARVED_INTERVAL = 1;
 
 /**
  * The backend's end of a TX ring: takes what the guest sends, copies it with one hypercall a batch, answers, and emits
- * it. The guest waits on its own ring while there is no credit or no page.
+ * it; or, where a forwarder is set, copies only the heads and lets the forwarder decide. The guest waits on its own ring
+ * while there is no credit or no page.
  */
 export class GuestTransmit implements DeferredWork {
   deferred = false;
   private open = true;
   private readonly group = new TxSlotGroup();
   private readonly batch = new PacketBatch();
-  private readonly cursor = new FrameCursor();
+  private readonly copyIn: CopyIn;
+  private readonly diversion: Diversion;
+  private readonly headMissing = new Uint8Array(PASS_PACKETS);
   private waiting: Subscription | undefined;
   private credit: RateCredit | undefined;
 
   constructor(
     private readonly domain: Domain,
-    private readonly peer: DomainId,
+    peer: DomainId,
     private readonly ring: BackRing,
     private readonly port: EventChannelPort,
     private readonly pool: FramePool,
     private readonly copies: GrantCopyBatch,
+    private readonly staging: StagingBuffers,
     private readonly multicast: MulticastFilter,
     private readonly counters: NetbackCounters,
-    private readonly frames$: HotStream<Frame>,
+    frames$: HotStream<Frame>,
+    private readonly target: DiversionTarget,
     private readonly broken: (reason: string) => void,
-  ) {}
+  ) {
+    const { batch } = this;
+    this.copyIn = new CopyIn(domain.memory, peer, ring, pool, copies, batch, staging, counters, frames$);
+    this.diversion = new Diversion(domain, peer, ring, port, pool, copies, batch, counters);
+  }
 
   onEvent(): void {
     if (!this.deferred && this.waiting === undefined) this.run();
@@ -85,10 +90,10 @@ export class GuestTransmit implements DeferredWork {
       this.fail('TX request index out of range');
       return;
     }
-    if (!this.gather()) return;
-    if (this.batch.packetCount > 0) this.fetch();
-    if (ring.pushResponses()) this.domain.events.notify(this.port);
-    if (this.batch.packetCount > 0) this.deliver();
+    const { forwarder } = this.target;
+    // Staged pages are read in place, which is cheaper than any way around.
+    if (forwarder === undefined || this.staging.size > 0) this.takeIn();
+    else this.divert(forwarder);
     // A subscriber may have taken the device down.
     if (!this.open || this.waiting !== undefined) return;
     const left = ring.unconsumed > 0 ? ring.unconsumed : ring.finalCheckRequests();
@@ -98,48 +103,146 @@ export class GuestTransmit implements DeferredWork {
 
   /** Stops for good; requests not taken stay unanswered. */
   close(): void {
+    if (!this.open) return;
     this.open = false;
     this.waiting?.unsubscribe();
     this.waiting = undefined;
+    this.diversion.close();
   }
 
-  /** Takes packets until the batch is full or nothing is left. Answers `false` when the device was given up. */
-  private gather(): boolean {
-    const { ring, group, batch, copies } = this;
-    copies.clear();
-    while (ring.unconsumed > 0 && !batch.full && copies.length + PACKET_COPIES_MAX <= BATCH_COPIES) {
-      if (this.pool.available < PACKET_PAGES_MAX) {
-        if (batch.packetCount === 0) this.wait(STARVED_INTERVAL);
-        return true;
+  /** Copies a batch in, answers and emits it. */
+  private takeIn(): void {
+    const { batch, copyIn } = this;
+    batch.clear();
+    this.copies.clear();
+    while (this.mayTake()) {
+      if (!copyIn.hasRoom) {
+        if (copyIn.count === 0) this.wait(STARVED_INTERVAL);
+        break;
       }
-      group.begin(ring);
-      if (!this.pays(group.total)) return true;
-      switch (group.finish(ring)) {
-        case TxVerdict.packet:
-          this.addPacket();
-          break;
-        case TxVerdict.dropped:
-          this.counters.dropped.malformed += 1;
-          answerFirstSlot(ring, group.ids[0] ?? 0, TxStatus.error, group.extraCount);
-          for (let slot = 1; slot < group.dataCount; slot += 1) {
-            answerSlot(ring, group.ids[slot] ?? 0, TxStatus.error);
-          }
-          break;
-        case TxVerdict.multicast:
-          answerFirstSlot(ring, group.ids[0] ?? 0, this.editMulticast(), group.extraCount);
-          break;
-        default:
-          batch.clear();
-          this.fail(`TX ring: ${group.fault}`);
-          return false;
+      const verdict = this.take();
+      if (verdict === TxVerdict.packet) copyIn.add(batch.add(this.group));
+      else if (verdict === UNPAID) break;
+      else if (verdict === TxVerdict.fatal) {
+        copyIn.clear();
+        this.fail(`TX ring: ${this.group.fault}`);
+        return;
       }
     }
-    return true;
+    this.finishCopyIn();
   }
 
-  private pays(bytes: number): boolean {
-    if (this.credit === undefined) return true;
-    const delay = this.credit.take(bytes, this.domain.scheduler.now() * 1000);
+  /** Copies the heads of a batch, and hands on or copies in each packet as the forwarder decides. */
+  private divert(forwarder: FrameForwarder): void {
+    const { batch, copies, diversion } = this;
+    batch.clear();
+    copies.clear();
+    if (this.pool.available < HEAD_PAGES + PACKET_PAGES_MAX) {
+      if (this.ring.unconsumed > 0) this.wait(STARVED_INTERVAL);
+      return;
+    }
+    while (this.mayTake() && copies.length + HEAD_COPIES_MAX <= BATCH_COPIES) {
+      const verdict = this.take();
+      if (verdict === TxVerdict.packet) diversion.peek(batch.add(this.group));
+      else if (verdict === UNPAID) break;
+      else if (verdict === TxVerdict.fatal) {
+        diversion.clear();
+        this.fail(`TX ring: ${this.group.fault}`);
+        return;
+      }
+    }
+    copies.submit();
+    diversion.arrived(this.headMissing);
+    copies.clear();
+    this.decide(forwarder);
+    this.finishCopyIn();
+    diversion.clear();
+  }
+
+  /** In order, so that packets of one flow stay in theirs whichever way they go. */
+  private decide(forwarder: FrameForwarder): void {
+    const { batch, diversion, copyIn } = this;
+    /** Bits of destinations with packets that still wait to be emitted. */
+    let waiting = 0;
+    for (let packet = 0; packet < batch.packetCount; packet += 1) {
+      let bit = 0;
+      if (this.headMissing[packet] === 0) {
+        bit = 1 << diversion.destination(packet);
+        if ((waiting & bit) !== 0) {
+          this.finishCopyIn();
+          waiting = 0;
+        }
+        if (this.open && diversion.offer(packet, forwarder)) continue;
+      }
+      if (this.open && !copyIn.hasRoom) {
+        this.finishCopyIn();
+        waiting = 0;
+      }
+      if (!this.open) {
+        this.counters.dropped.lostInFlight += batch.packetCount - packet;
+        return;
+      }
+      if (copyIn.hasRoom) {
+        copyIn.add(packet);
+        waiting |= bit;
+      } else {
+        this.giveUp(packet);
+      }
+    }
+  }
+
+  /** Subscribers retain all pages, and the packet has left the ring already. */
+  private giveUp(packet: number): void {
+    const { batch, ring } = this;
+    const first = batch.firstSlot[packet] as number;
+    answerFirstSlot(
+      ring,
+      batch.slotId[first] as number,
+      TxStatus.dropped,
+      batch.extraCount[packet] as number,
+    );
+    const end = batch.firstSlot[packet + 1] as number;
+    for (let slot = first + 1; slot < end; slot += 1)
+      answerSlot(ring, batch.slotId[slot] as number, TxStatus.dropped);
+    this.counters.dropped.noPages += 1;
+  }
+
+  /** Answers before it emits, so that the guest's slots do not wait for subscribers. */
+  private finishCopyIn(): void {
+    const { copyIn, ring } = this;
+    if (!this.open) {
+      this.counters.dropped.lostInFlight += copyIn.count;
+      copyIn.clear();
+      return;
+    }
+    if (copyIn.count > 0) copyIn.fetch();
+    if (ring.pushResponses()) this.domain.events.notify(this.port);
+    if (copyIn.count > 0) copyIn.deliver();
+  }
+
+  private mayTake(): boolean {
+    return this.ring.unconsumed > 0 && !this.batch.full;
+  }
+
+  /** Takes the next group off the ring, unless there is no credit for it, and answers what is no packet at once. */
+  private take(): TxVerdict | typeof UNPAID {
+    const { ring, group } = this;
+    group.begin(ring);
+    if (this.credit !== undefined && !this.pays(this.credit, group.total)) return UNPAID;
+    const verdict = group.finish(ring);
+    if (verdict === TxVerdict.dropped) {
+      this.counters.dropped.malformed += 1;
+      answerFirstSlot(ring, group.ids[0] as number, TxStatus.error, group.extraCount);
+      for (let slot = 1; slot < group.dataCount; slot += 1)
+        answerSlot(ring, group.ids[slot] as number, TxStatus.error);
+    } else if (verdict === TxVerdict.multicast) {
+      answerFirstSlot(ring, group.ids[0] as number, this.editMulticast(), group.extraCount);
+    }
+    return verdict;
+  }
+
+  private pays(credit: RateCredit, bytes: number): boolean {
+    const delay = credit.take(bytes, this.domain.scheduler.now() * 1000);
     if (delay > 0) this.wait(delay / 1000);
     return delay === 0;
   }
@@ -152,98 +255,6 @@ export class GuestTransmit implements DeferredWork {
     }
     multicast.delete(address);
     return TxStatus.okay;
-  }
-
-  /** Packs the group's slots into pages of ours, one copy per slot and page. The pool has pages for any packet. */
-  private addPacket(): void {
-    const { group, batch, copies, pool, peer } = this;
-    batch.begin(group);
-    let page = pool.take();
-    if (page !== undefined) batch.addPage(page);
-    let used = 0;
-    for (let slot = 0; slot < group.dataCount; slot += 1) {
-      batch.addSlot(group.ids[slot] ?? 0, copies.length);
-      const ref = grantRef((group.grefs[slot] ?? 0) >>> 0);
-      let from = group.offsets[slot] ?? 0;
-      let left = group.sizes[slot] ?? 0;
-      while (left > 0) {
-        if (used === PAGE_SIZE) {
-          page = pool.take();
-          if (page !== undefined) batch.addPage(page);
-          used = 0;
-        }
-        if (page === undefined) break;
-        const piece = Math.min(left, PAGE_SIZE - used);
-        copies.addFromGrant(peer, ref, from, page, used, piece);
-        used += piece;
-        from += piece;
-        left -= piece;
-      }
-    }
-    batch.end(copies.length);
-  }
-
-  /** Carries out the copies and writes the responses. */
-  private fetch(): void {
-    const { batch, copies, ring } = this;
-    copies.submit();
-    for (let packet = 0; packet < batch.packetCount; packet += 1) {
-      const first = batch.firstSlot[packet] ?? 0;
-      const end = batch.firstSlot[packet + 1] ?? 0;
-      let complete = 1;
-      for (let slot = first; slot < end; slot += 1) {
-        const status = this.slotStatus(slot);
-        if (status !== TxStatus.okay) complete = 0;
-        const id = batch.slotId[slot] ?? 0;
-        if (slot === first) answerFirstSlot(ring, id, status, batch.extraCount[packet] ?? 0);
-        else answerSlot(ring, id, status);
-      }
-      batch.complete[packet] = complete;
-    }
-  }
-
-  private slotStatus(slot: number): TxStatus {
-    const end = this.batch.slotFirstCopy[slot + 1] ?? 0;
-    for (let copy = this.batch.slotFirstCopy[slot] ?? 0; copy < end; copy += 1) {
-      if (this.copies.status(copy) !== GrantStatus.okay) return TxStatus.error;
-    }
-    return TxStatus.okay;
-  }
-
-  private deliver(): void {
-    const { batch, counters } = this;
-    for (let packet = 0; packet < batch.packetCount; packet += 1) {
-      if (batch.complete[packet] === 0) counters.dropped.fetchFailed += 1;
-      else if (!this.frames$.observed) counters.dropped.noSubscriber += 1;
-      else this.emit(packet);
-    }
-    batch.clear();
-  }
-
-  private emit(packet: number): void {
-    const { batch, cursor } = this;
-    const total = batch.total[packet] ?? 0;
-    let left = total;
-    const end = batch.firstPage[packet + 1] ?? 0;
-    for (let index = batch.firstPage[packet] ?? 0; index < end; index += 1) {
-      const page = batch.pages[index];
-      const size = left < PAGE_SIZE ? left : PAGE_SIZE;
-      if (page !== undefined) cursor.addFragment(page, 0, size);
-      left -= size;
-    }
-    const flags = batch.flags[packet] ?? 0;
-    if ((flags & TxFlag.checksumBlank) !== 0) cursor.checksum = FrameChecksum.blank;
-    else if ((flags & TxFlag.dataValidated) !== 0) cursor.checksum = FrameChecksum.validated;
-    const gsoSize = batch.gsoSize[packet] ?? 0;
-    if (gsoSize > 0) {
-      // The wire's segmentation types are the frame's.
-      cursor.segmentation = (batch.gsoType[packet] ?? 0) as FrameSegmentation;
-      cursor.segmentSize = gsoSize;
-    }
-    this.counters.framesReceived += 1;
-    this.counters.bytesReceived += total;
-    this.frames$.emit(cursor);
-    cursor.end();
   }
 
   /** Looks again after `milliseconds`, without asking the guest for events meanwhile. */
@@ -259,3 +270,6 @@ export class GuestTransmit implements DeferredWork {
     this.broken(reason);
   }
 }
+
+/** Instead of a verdict: the group was left in the ring until there is credit for it. */
+const UNPAID = -1;

@@ -1,22 +1,32 @@
 import { type BackendDevice, DeviceError, type DeviceLink } from '@netchannel2/device-registry';
 import { HotStream } from '@netchannel2/frames';
 import {
+  CONTROL_NODES,
   FRONTEND_NODES,
   NUM_QUEUES_NODE,
   parseRate,
   parseSwitch,
   queueNodeNames,
   queuePrefix,
+  readControlNodes,
   readFrontendFeatures,
   readQueueCount,
   readQueueNodes,
   writeBackendFeatures,
 } from '@netchannel2/netif';
-import type { Frame, FramePort } from '@netchannel2/xen';
+import type {
+  ForwardingSource,
+  ForwardingTarget,
+  Frame,
+  FrameForwarder,
+  GrantedFrame,
+} from '@netchannel2/xen';
 import createDebug from 'debug';
-import { Subscription } from 'rxjs';
+import { BehaviorSubject, type Observable, Subscription } from 'rxjs';
+import { showCarrier } from './carrier-node';
 import { Connection, type FrontendOffer } from './connection';
 import type { CopyBatches } from './copy-batches';
+import type { DiversionTarget } from './diversion';
 import { type NetbackCounters, netbackCounters } from './frame-drops';
 import type { NetbackSettings } from './options';
 
@@ -25,11 +35,19 @@ const debug = createDebug('netchannel2:netback');
 /**
  * The backend's end of a vif. While no frontend is connected `send` answers `false`, and `writable$` emits when one is.
  */
-export class Netback implements BackendDevice, FramePort {
+export class Netback implements BackendDevice, ForwardingSource, ForwardingTarget {
   readonly name: string;
   readonly frames$ = new HotStream<Frame>();
   readonly writable$ = new HotStream<void>();
   readonly counters: NetbackCounters = netbackCounters();
+  /**
+   * Whether the guest takes frames: `false` while it is not connected, and while it has posted no buffers for so long
+   * that what is sent to it is dropped.
+   */
+  readonly carrier$: Observable<boolean>;
+  private readonly carrierNow = new BehaviorSubject(false);
+  private readonly diversion: DiversionTarget = { forwarder: undefined };
+  private stalledQueues = 0;
   private connection: Connection | undefined;
   private address: string | undefined;
   private watches = Subscription.EMPTY;
@@ -42,6 +60,7 @@ export class Netback implements BackendDevice, FramePort {
     private readonly batches: CopyBatches,
   ) {
     this.name = `vif${link.peer}.${link.number}`;
+    this.carrier$ = this.carrierNow.asObservable();
   }
 
   /** The guest's address as the toolstack wrote it, `xx:xx:xx:xx:xx:xx`; `undefined` before the first connection. */
@@ -59,6 +78,18 @@ export class Netback implements BackendDevice, FramePort {
     this.connection?.flush();
   }
 
+  get carrier(): boolean {
+    return this.carrierNow.value;
+  }
+
+  divert(forwarder: FrameForwarder | undefined): void {
+    this.diversion.forwarder = forwarder;
+  }
+
+  sendGranted(frame: GrantedFrame): boolean {
+    return this.connection?.sendGranted(frame) ?? false;
+  }
+
   async features(): Promise<Readonly<Record<string, string>>> {
     return writeBackendFeatures(this.settings.features);
   }
@@ -72,14 +103,18 @@ export class Netback implements BackendDevice, FramePort {
       counters: this.counters,
       frames$: this.frames$,
       writable$: this.writable$,
+      diversion: this.diversion,
+      carrierChanged: (on) => this.queueStalled(on ? -1 : 1),
       broken: (reason) => this.broken(reason),
     });
     this.connection = connection;
+    this.stalledQueues = 0;
     this.watches = this.watchLimits(connection);
     connection.limit(parseRate(rate));
     this.rate = rate;
     debug('%s connected: %o', this.name, offer);
     connection.start();
+    this.showCarrier();
     this.writable$.emit();
   }
 
@@ -91,12 +126,14 @@ export class Netback implements BackendDevice, FramePort {
     this.release();
     this.frames$.complete();
     this.writable$.complete();
+    this.carrierNow.complete();
   }
 
   private async readOffer(): Promise<FrontendOffer> {
     const nodes = await this.link.readPeerAll([
       ...Object.values(FRONTEND_NODES),
       NUM_QUEUES_NODE,
+      ...Object.values(CONTROL_NODES),
       ...queueNodeNames(''),
     ]);
     const features = readFrontendFeatures(nodes);
@@ -116,7 +153,9 @@ export class Netback implements BackendDevice, FramePort {
       if (typeof queue === 'string') throw new DeviceError('EINVAL', queue);
       return queue;
     });
-    return { features, queues };
+    const control = readControlNodes(nodes);
+    if (typeof control === 'string') throw new DeviceError('EINVAL', control);
+    return { features, queues, control };
   }
 
   /** The nodes that are honoured while connected: the toolstack's rate, the guest's wish for a multicast filter. */
@@ -161,6 +200,21 @@ export class Netback implements BackendDevice, FramePort {
     this.rate = undefined;
     this.watches.unsubscribe();
     connection.close();
+    this.carrierNow.next(false);
     debug('%s released', this.name);
+  }
+
+  private queueStalled(change: 1 | -1): void {
+    this.stalledQueues += change;
+    this.showCarrier();
+  }
+
+  /** As with Linux one stalled queue is enough to take the carrier away. */
+  private showCarrier(): void {
+    const on = this.connection !== undefined && this.stalledQueues === 0;
+    if (on === this.carrierNow.value) return;
+    debug('%s carrier %s', this.name, on ? 'on' : 'off');
+    this.carrierNow.next(on);
+    showCarrier(this.link, on).catch((error: unknown) => debug('%s: carrier node: %o', this.name, error));
   }
 }

@@ -7,8 +7,13 @@ export interface NetbackOptions {
   readonly maxQueues?: number;
   /** Pages frames from the guest are copied into, 32 … 65536, default 128. Retained frames keep theirs. */
   readonly receivePages?: number;
-  /** Pages for frames to the guest that were given as bytes or need their checksum completed, 17 … 65536, default 64. */
+  /**
+   * Pages for frames to the guest that wait for buffers, were given as bytes, or are changed on their way: cut into
+   * segments, their checksum completed. 17 … 65536, default 64.
+   */
   readonly transmitPages?: number;
+  /** Pages a frontend may have mapped for good as staging buffers, 0 … 512 for each queue, default 256. */
+  readonly stagingPages?: number;
   /** Features to offer; all that this backend has are offered by default. `rxCopy` cannot be turned off. */
   readonly features?: Partial<
     Pick<
@@ -19,6 +24,7 @@ export interface NetbackOptions {
       | 'ipv6ChecksumOffload'
       | 'multicastControl'
       | 'splitEventChannels'
+      | 'controlRing'
     >
   >;
 }
@@ -27,6 +33,7 @@ export interface NetbackOptions {
 export interface NetbackSettings {
   readonly receivePages: number;
   readonly transmitPages: number;
+  readonly stagingPages: number;
   readonly features: BackendFeatures;
 }
 
@@ -39,18 +46,19 @@ export function netbackSettings(options: NetbackOptions): NetbackSettings {
   return {
     receivePages: ranged('receivePages', options.receivePages ?? 128, 32, 65536),
     transmitPages: ranged('transmitPages', options.transmitPages ?? 64, PACKET_PAGES_MAX + 1, 65536),
+    stagingPages: ranged('stagingPages', options.stagingPages ?? 256, 0, 512),
     features: {
       scatterGather: true,
       gsoTcpv4: true,
       gsoTcpv6: true,
       ipv6ChecksumOffload: true,
       splitEventChannels: true,
+      controlRing: true,
       ...options.features,
       multicastControl,
       dynamicMulticastControl: multicastControl,
       rxCopy: true,
       maxQueues: ranged('maxQueues', options.maxQueues ?? 4, 1, QUEUES_MAX),
-      controlRing: false,
     },
   };
 }

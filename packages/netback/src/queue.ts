@@ -18,17 +18,23 @@ import {
   type MappedPages,
 } from '@netchannel2/xen';
 import type { CopyBatches } from './copy-batches';
+import type { DiversionTarget } from './diversion';
 import type { NetbackCounters } from './frame-drops';
 import { GuestReceive } from './guest-receive';
 import { GuestTransmit } from './guest-transmit';
 import type { MulticastFilter } from './multicast-filter';
 import type { NetbackSettings } from './options';
+import { PostedBuffers } from './posted-buffers';
+import { StagingBuffers } from './staging-buffers';
 
 /** What a queue reports to; it outlives the connection. */
 export interface QueueOwner {
   readonly counters: NetbackCounters;
   readonly frames$: HotStream<Frame>;
   readonly writable$: HotStream<void>;
+  readonly diversion: DiversionTarget;
+  /** A queue's guest stopped posting buffers, or posts them again. */
+  carrierChanged(on: boolean): void;
   broken(reason: string): void;
 }
 
@@ -36,6 +42,7 @@ export interface QueueOwner {
 export class Queue {
   readonly receive: GuestReceive;
   readonly transmit: GuestTransmit;
+  readonly staging: StagingBuffers;
   private readonly releases: (() => void)[] = [];
 
   /** @throws DeviceError when the frontend's nodes do not work out or a resource is short; nothing is held then. */
@@ -59,6 +66,8 @@ export class Queue {
       }
       const txPort = this.bind(nodes.txPort);
       const rxPort = nodes.rxPort === nodes.txPort ? txPort : this.bind(nodes.rxPort);
+      this.staging = new StagingBuffers(domain.foreign, peer, settings.stagingPages);
+      this.releases.push(() => this.staging.close());
       const broken = (reason: string) => owner.broken(reason);
       const receivePool = this.pool(settings.receivePages);
       const transmitPool = this.pool(settings.transmitPages);
@@ -69,24 +78,33 @@ export class Queue {
         txPort,
         receivePool,
         this.copyBatch(),
+        this.staging,
         multicast,
         owner.counters,
         owner.frames$,
+        owner.diversion,
         broken,
       );
       this.releases.push(() => this.transmit.close());
-      this.receive = new GuestReceive(
+      const buffers = new PostedBuffers(
         domain,
         peer,
         rxRing,
         rxPort,
-        transmitPool,
         this.copyBatch(),
+        this.staging,
+        owner.counters,
+        broken,
+      );
+      this.receive = new GuestReceive(
+        domain,
+        buffers,
+        transmitPool,
         features,
         multicast,
         owner.counters,
         owner.writable$,
-        broken,
+        (on) => owner.carrierChanged(on),
       );
       this.releases.push(() => this.receive.close());
       this.listen(txPort, rxPort);

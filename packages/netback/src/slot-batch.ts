@@ -1,4 +1,5 @@
-import type { LeasedPage } from '@netchannel2/xen';
+import type { GrantedFrameHold, LeasedPage } from '@netchannel2/xen';
+import { PASS_PACKETS } from './packet-batch';
 
 /**
  * RX slots taken for packets whose copies are not done yet, in ring order: plain numbers in arrays made once. An extra
@@ -7,7 +8,6 @@ import type { LeasedPage } from '@netchannel2/xen';
 export class SlotBatch {
   slotCount = 0;
   packetCount = 0;
-  leaseCount = 0;
   readonly id: Uint16Array;
   /** RX flags of a data slot. */
   readonly flags: Uint16Array;
@@ -16,10 +16,14 @@ export class SlotBatch {
   readonly firstCopy: Uint16Array;
   readonly extraFirst: Int32Array;
   readonly extraSecond: Int32Array;
-  /** Per slot: whether it starts a packet. */
-  readonly starts: Uint8Array;
+  /** Slot behind the packet's last one. */
+  readonly packetEnd = new Uint16Array(PASS_PACKETS);
   /** Pages leased until the copies are done. */
   private readonly leases: (LeasedPage | undefined)[] = [];
+  private leaseCount = 0;
+  /** By packet: shares in packets that lie in another guest's grants. */
+  private readonly holds: (GrantedFrameHold | undefined)[] = new Array(PASS_PACKETS).fill(undefined);
+  private holdCount = 0;
 
   constructor(readonly capacity: number) {
     this.id = new Uint16Array(capacity);
@@ -28,16 +32,14 @@ export class SlotBatch {
     this.firstCopy = new Uint16Array(capacity + 1);
     this.extraFirst = new Int32Array(capacity);
     this.extraSecond = new Int32Array(capacity);
-    this.starts = new Uint8Array(capacity);
   }
 
-  addData(id: number, flags: number, size: number, firstCopy: number, starts: boolean): void {
+  addData(id: number, flags: number, size: number, firstCopy: number): void {
     const slot = this.slotCount;
     this.id[slot] = id;
     this.flags[slot] = flags;
     this.size[slot] = size;
     this.firstCopy[slot] = firstCopy;
-    this.starts[slot] = starts ? 1 : 0;
     this.slotCount = slot + 1;
   }
 
@@ -47,23 +49,48 @@ export class SlotBatch {
     this.extraFirst[slot] = first;
     this.extraSecond[slot] = second;
     this.firstCopy[slot] = firstCopy;
-    this.starts[slot] = 0;
     this.slotCount = slot + 1;
   }
 
   /** Ends a packet. */
   end(copyCount: number): void {
+    this.packetEnd[this.packetCount] = this.slotCount;
     this.packetCount += 1;
     this.firstCopy[this.slotCount] = copyCount;
   }
 
   /** Takes over one lease of a page whose bytes are about to be copied. */
-  hold(page: LeasedPage): void {
+  lease(page: LeasedPage): void {
     this.leases[this.leaseCount] = page;
     this.leaseCount += 1;
   }
 
+  /** Takes over a share in the packet ended last, for as long as it is being copied. */
+  hold(hold: GrantedFrameHold): void {
+    this.holds[this.packetCount - 1] = hold;
+    this.holdCount += 1;
+  }
+
+  /** Whether the sender of a packet has gone, so that its grants may no longer be what they were. */
+  get isStale(): boolean {
+    if (this.holdCount === 0) return false;
+    for (let packet = 0; packet < this.packetCount; packet += 1) if (this.holds[packet]?.gone) return true;
+    return false;
+  }
+
+  /** Ends the share in a packet, if there is one. */
+  letGo(packet: number, obtained: boolean): void {
+    if (this.holdCount === 0) return;
+    const hold = this.holds[packet];
+    if (hold === undefined) return;
+    this.holds[packet] = undefined;
+    this.holdCount -= 1;
+    hold.release(obtained);
+  }
+
   clear(): void {
+    for (let packet = 0; this.holdCount > 0 && packet < this.packetCount; packet += 1)
+      this.letGo(packet, false);
     for (let index = 0; index < this.leaseCount; index += 1) {
       this.leases[index]?.release();
       this.leases[index] = undefined;

@@ -8,8 +8,8 @@ export type NetfrontDrop =
   | 'tooLong'
   /** Sent: needs several slots, and the backend takes one a packet. */
   | 'scatterGatherMissing'
-  /** Sent: wants segmentation, and the backend does not segment. */
-  | 'segmentationMissing'
+  /** Sent: wants segmentation, the backend does not segment, and neither could this end. */
+  | 'segmentationUnknown'
   /** Sent: checksum blank, the backend does not complete it, and neither could this end find its place. */
   | 'checksumUnknown'
   /** Sent: the backend answered with an error. */
@@ -28,7 +28,7 @@ export function netfrontCounters(): NetfrontCounters {
     'tooShort',
     'tooLong',
     'scatterGatherMissing',
-    'segmentationMissing',
+    'segmentationUnknown',
     'checksumUnknown',
     'refusedByBackend',
     'lostInFlight',

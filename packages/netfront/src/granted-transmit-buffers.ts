@@ -50,6 +50,10 @@ export class GrantedTransmitBuffers implements TransmitBuffers {
     return this.trusted;
   }
 
+  get capacity(): number {
+    return this.pool.capacity;
+  }
+
   get available(): number {
     return this.pool.available;
   }

@@ -46,6 +46,10 @@ export class SharedTransmitBuffers implements TransmitBuffers {
     return new SharedTransmitBuffers(share(domain, peer, pageCount));
   }
 
+  get capacity(): number {
+    return this.shared.refs.length;
+  }
+
   get available(): number {
     return this.free.length;
   }

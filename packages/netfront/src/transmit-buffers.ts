@@ -1,5 +1,5 @@
+import type { CopyPages } from '@netchannel2/frames';
 import type { GrantRef, LeasedPage } from '@netchannel2/xen';
-import type { CopyPages } from './copied-packet';
 
 /**
  * How bytes to be sent become visible to the backend. Two ways exist: a domain that writes its own grant entries shows a
@@ -8,6 +8,8 @@ import type { CopyPages } from './copied-packet';
 export interface TransmitBuffers extends CopyPages {
   /** Whether any page of this domain can be shown; if not, only pages from `take`. */
   readonly lendsAnyPage: boolean;
+  /** Pages `take` can have out at a time. */
+  readonly capacity: number;
   /** Pages `take` has left. */
   readonly available: number;
   /** A page to copy bytes into, with one lease. */

@@ -1,4 +1,12 @@
-import { ETHERNET_HEADER_LENGTH, type HotStream, PacketHeaders, parseHeaders } from '@netchannel2/frames';
+import {
+  CopiedPacket,
+  ETHERNET_HEADER_LENGTH,
+  type HotStream,
+  PacketHeaders,
+  pagesOf,
+  parseHeaders,
+  TcpSegments,
+} from '@netchannel2/frames';
 import {
   DATA_SLOTS_MIN,
   type FrontRing,
@@ -21,7 +29,6 @@ import {
   type LeasedPage,
   PAGE_SIZE,
 } from '@netchannel2/xen';
-import { CopiedPacket, pagesOf } from './copied-packet';
 import type { NetfrontCounters } from './frame-drops';
 import type { TransmitBuffers } from './transmit-buffers';
 
@@ -48,6 +55,7 @@ export class TransmitQueue implements DeferredWork {
   private freeIdCount: number;
   private readonly copy: CopiedPacket;
   private readonly headers = new PacketHeaders();
+  private readonly segments = new TcpSegments();
 
   constructor(
     private readonly domain: Domain,
@@ -71,8 +79,8 @@ export class TransmitQueue implements DeferredWork {
     if (length > PACKET_BYTES_MAX) return this.drop('tooLong');
     if (frame instanceof Uint8Array) return this.sendBytes(frame, length);
     const segmentation = frame.segmentation;
-    if (segmentation !== FrameSegmentation.none && !this.segments(segmentation)) {
-      return this.drop('segmentationMissing');
+    if (segmentation !== FrameSegmentation.none && !this.isSegmented(segmentation)) {
+      return this.sendSegments(frame);
     }
     if (frame.checksum === FrameChecksum.blank && !this.offer.ipv6ChecksumOffload) {
       parseHeaders(frame, this.headers);
@@ -120,9 +128,11 @@ export class TransmitQueue implements DeferredWork {
     this.counters.dropped.lostInFlight += this.buffers.close();
   }
 
-  private segments(segmentation: FrameSegmentation): boolean {
-    if (!this.offer.scatterGather) return false;
-    return segmentation === FrameSegmentation.tcpv4 ? this.offer.gsoTcpv4 : this.offer.gsoTcpv6;
+  /** Whether the backend cuts such a packet. */
+  private isSegmented(segmentation: FrameSegmentation): boolean {
+    const { scatterGather, gsoTcpv4, gsoTcpv6, ipv6ChecksumOffload } = this.offer;
+    if (!scatterGather) return false;
+    return segmentation === FrameSegmentation.tcpv4 ? gsoTcpv4 : gsoTcpv6 && ipv6ChecksumOffload;
   }
 
   private canLend(frame: Frame): boolean {
@@ -165,13 +175,34 @@ export class TransmitQueue implements DeferredWork {
 
   /** The backend would not complete this checksum: it is completed in a copy, for others may hold the frame too. */
   private sendCompleted(frame: Frame, length: number): boolean {
-    const isKnown = this.headers.transportOffset > 0;
-    if (!isKnown || frame.segmentation !== FrameSegmentation.none) return this.drop('checksumUnknown');
+    if (this.headers.transportOffset === 0) return this.drop('checksumUnknown');
     if (!this.takeCopy(length, 0)) return this.refuseOrDrop(length);
     this.copy.copyFrame(frame);
     this.copy.completeChecksum(frame, this.headers);
     this.writeCopy(length, TxFlag.dataValidated, undefined);
     return this.accepted(length);
+  }
+
+  /** The backend does not cut packets: each segment is a packet of its own, and all of them go or none. */
+  private sendSegments(frame: Frame): boolean {
+    const { segments, offer } = this;
+    if (!segments.begin(frame)) return this.drop('segmentationUnknown');
+    const length = segments.lengthOf(0);
+    if (length > PAGE_SIZE && !offer.scatterGather) return this.drop('scatterGatherMissing');
+    const pages = segments.count * pagesOf(length);
+    if (pages > this.ring.slotCount || pages > this.buffers.capacity) return this.drop('segmentationUnknown');
+    if (!this.hasRoom(pages) || (this.buffers.available < pages && !this.reap())) return this.refuse();
+    if (this.buffers.available < pages) return this.refuse();
+    const complete = frame.segmentation === FrameSegmentation.tcpv6 && !offer.ipv6ChecksumOffload;
+    const flags = complete ? TxFlag.dataValidated : TxFlag.checksumBlank | TxFlag.dataValidated;
+    for (let index = 0; index < segments.count; index += 1) {
+      const own = segments.lengthOf(index);
+      if (!this.copy.take(this.buffers, own)) return this.refuse();
+      segments.write(frame, index, this.copy, complete);
+      this.writeCopy(own, flags, undefined);
+      this.accepted(own);
+    }
+    return true;
   }
 
   /** Slots and pages for a copied frame, or nothing taken and `false`. */

@@ -3,6 +3,7 @@ export * from './ctrl-message';
 export * from './extra-info';
 export * from './flow-hash';
 export * from './front-ring';
+export * from './gref-list';
 export * from './limits';
 export * from './negotiation';
 export * from './node-values';

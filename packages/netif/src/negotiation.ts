@@ -74,6 +74,9 @@ export const RING_NODES = {
   eventChannelRx: 'event-channel-rx',
 } as const;
 
+/** Nodes of a control ring: both or none. */
+export const CONTROL_NODES = { ring: 'ctrl-ring-ref', port: 'event-channel-ctrl' } as const;
+
 /** Node with the number of queues a frontend uses. */
 export const NUM_QUEUES_NODE = 'multi-queue-num-queues';
 
@@ -158,6 +161,26 @@ export interface QueueNodes {
   /** Both the same when the queue has a single event channel. */
   readonly txPort: number;
   readonly rxPort: number;
+}
+
+/** Control ring and port as a frontend published them. */
+export interface ControlNodes {
+  readonly ring: number;
+  readonly port: number;
+}
+
+/**
+ * The control ring of a frontend, `undefined` when it has none.
+ *
+ * @returns what is wrong, as text for an error node, otherwise.
+ */
+export function readControlNodes(nodes: Nodes): ControlNodes | string | undefined {
+  if (!nodes.has(CONTROL_NODES.ring)) return undefined;
+  const ring = parseUnsigned(nodes.get(CONTROL_NODES.ring));
+  const port = parseUnsigned(nodes.get(CONTROL_NODES.port));
+  if (ring === undefined) return malformed(nodes, CONTROL_NODES.ring);
+  if (port === undefined) return malformed(nodes, CONTROL_NODES.port);
+  return { ring, port };
 }
 
 /** Names, relative to the frontend's directory, of the nodes {@link readQueueNodes} wants. */

@@ -1,10 +1,6 @@
-import {
-  completedChecksum,
-  type PacketHeaders,
-  PROTOCOL_UDP,
-  transportChecksumOffset,
-} from '@netchannel2/frames';
 import { type DomainMemory, type Frame, type LeasedPage, PAGE_SIZE } from '@netchannel2/xen';
+import { completedChecksum } from './checksum-completion';
+import { type PacketHeaders, PROTOCOL_UDP, transportChecksumOffset } from './headers';
 
 /** Where pages for copies come from. */
 export interface CopyPages {
@@ -44,6 +40,7 @@ export class CopiedPacket {
     return page;
   }
 
+  /** Copies heap bytes to the packet's beginning. */
   copyBytes(bytes: Uint8Array): void {
     if (bytes.byteLength <= PAGE_SIZE) {
       this.memory.copyIn(this.page(0), 0, bytes);
@@ -55,16 +52,29 @@ export class CopiedPacket {
   }
 
   copyFrame(frame: Frame): void {
-    let at = 0;
-    for (let index = 0; index < frame.fragmentCount; index += 1) {
+    this.copyPart(frame, 0, frame.byteLength, 0);
+  }
+
+  /** Copies bytes `[start, start + length)` of `frame` to byte `at` of the packet. */
+  copyPart(frame: Frame, start: number, length: number, at: number): void {
+    let skip = start;
+    let to = at;
+    const end = at + length;
+    for (let index = 0; to < end; index += 1) {
+      const whole = frame.fragmentLength(index);
+      if (skip >= whole) {
+        skip -= whole;
+        continue;
+      }
       const page = frame.fragmentPage(index);
-      let from = frame.fragmentOffset(index);
-      let left = frame.fragmentLength(index);
-      while (left > 0) {
-        const space = PAGE_SIZE - (at % PAGE_SIZE);
-        const piece = left < space ? left : space;
-        this.memory.copy(this.page(at >> 12), at % PAGE_SIZE, page, from, piece);
-        at += piece;
+      let from = frame.fragmentOffset(index) + skip;
+      let left = whole - skip;
+      skip = 0;
+      while (left > 0 && to < end) {
+        const space = PAGE_SIZE - (to % PAGE_SIZE);
+        const piece = Math.min(left, space, end - to);
+        this.memory.copy(this.page(to >> 12), to % PAGE_SIZE, page, from, piece);
+        to += piece;
         from += piece;
         left -= piece;
       }
@@ -75,10 +85,30 @@ export class CopiedPacket {
   completeChecksum(frame: Frame, headers: PacketHeaders): void {
     const start = headers.transportOffset;
     const isUdp = headers.protocol === PROTOCOL_UDP;
-    const checksum = completedChecksum(this.memory, frame, start, isUdp);
-    const field = start + transportChecksumOffset(headers.protocol);
-    this.store(field, checksum >> 8);
-    this.store(field + 1, checksum & 0xff);
+    this.store16(
+      start + transportChecksumOffset(headers.protocol),
+      completedChecksum(this.memory, frame, start, isUdp),
+    );
+  }
+
+  /** The folded sum over bytes `[start, end)` of the packet. */
+  sum(start: number, end: number): number {
+    let sum = 0;
+    for (let at = start; at < end; ) {
+      const piece = Math.min(end - at, PAGE_SIZE - (at % PAGE_SIZE));
+      const part = this.memory.checksum(this.page(at >> 12), at % PAGE_SIZE, piece, 0);
+      // A piece that starts at an odd byte of the range contributes with its bytes swapped (RFC 1071 §2).
+      sum += ((at - start) & 1) === 1 ? ((part & 0xff) << 8) | (part >> 8) : part;
+      at += piece;
+    }
+    while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+    return sum;
+  }
+
+  /** Stores 16 bits in network byte order. */
+  store16(offset: number, value: number): void {
+    this.store(offset, value >> 8);
+    this.store(offset + 1, value & 0xff);
   }
 
   private store(offset: number, value: number): void {
