@@ -8,7 +8,7 @@ export class HeadView implements GrantedHead {
   offset = 0;
   byteLength = 0;
 
-  constructor(readonly area: MemoryArea) {}
+  constructor(public area: MemoryArea) {}
 
   /** Shows `byteLength` bytes at `offset` of the area; none, when the packet is over. */
   load(offset: number, byteLength: number): void {

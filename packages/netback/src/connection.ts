@@ -11,7 +11,6 @@ import { Control } from './control';
 import type { CopyBatches } from './copy-batches';
 import { MulticastFilter } from './multicast-filter';
 import type { NetbackSettings } from './options';
-import { PEEK_BYTES, PeekedHead } from './peeked-head';
 import { Queue, type QueueOwner } from './queue';
 import { ReceiveHash } from './receive-hash';
 
@@ -26,7 +25,6 @@ export interface FrontendOffer {
 export class Connection {
   private readonly queues: Queue[] = [];
   private readonly hash = new ReceiveHash();
-  private readonly head = new Uint8Array(PEEK_BYTES);
   private control: Control | undefined;
 
   /** @throws DeviceError when the frontend's nodes do not work out or a resource is short; nothing is held then. */
@@ -70,17 +68,18 @@ export class Connection {
     return this.choose(page.bytes, start, start + frame.fragmentLength(0))?.send(frame) ?? false;
   }
 
+  /** Whether the guest takes such a packet as it is; all its queues take the same. */
+  acceptsGranted(frame: GrantedFrame): boolean {
+    return this.queues[0]?.receive.acceptsGranted(frame) ?? false;
+  }
+
   /** Hands on a packet that lies in another guest's grants. */
   sendGranted(frame: GrantedFrame): boolean {
     if (this.queues.length === 1 && !this.hash.isOn)
       return this.queues[0]?.receive.sendGranted(frame) ?? false;
-    const { head } = frame;
-    if (head instanceof PeekedHead) {
-      const start = head.page.base + head.offset;
-      return this.choose(head.page.bytes, start, start + head.byteLength)?.sendGranted(frame) ?? false;
-    }
-    const length = head.copyTo(this.head);
-    return this.choose(this.head, 0, length)?.sendGranted(frame) ?? false;
+    const { area, offset, byteLength } = frame.head;
+    const start = area.base + offset;
+    return this.choose(area.bytes, start, start + byteLength)?.sendGranted(frame) ?? false;
   }
 
   flush(): void {

@@ -52,6 +52,8 @@ export class Diversion implements HeldPacketOwner, DeferredWork {
     private readonly copies: GrantCopyBatch,
     private readonly batch: PacketBatch,
     private readonly counters: NetbackCounters,
+    /** Emits what was taken in before the packet being offered; `false` when the device went by that. */
+    private readonly deliverEarlier: () => boolean,
   ) {}
 
   /** Packets that were handed on and are not answered yet. */
@@ -97,16 +99,10 @@ export class Diversion implements HeldPacketOwner, DeferredWork {
     }
   }
 
-  /** A number that packets to one address share: the last bits of their destination. The head has arrived. */
-  destination(packet: number): number {
-    const head = this.show(packet);
-    return head.uint32(2) ^ head.uint16(0);
-  }
-
   /** Asks the forwarder. Answers whether the packet was taken; if so it is answered from here. */
   offer(packet: number, forwarder: FrameForwarder): boolean {
     const head = this.show(packet);
-    this.packet ??= new GrantedPacket(this.peer, head, this.batch);
+    this.packet ??= new GrantedPacket(this.peer, head, this.batch, this.deliverEarlier);
     const held = this.idle.pop() ?? new HeldPacket(this);
     held.begin(this.batch, packet);
     this.packet.show(packet, held);

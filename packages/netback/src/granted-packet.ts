@@ -3,20 +3,20 @@ import {
   type DomainId,
   FrameChecksum,
   type FrameSegmentation,
-  type FrameView,
   type GrantedFrame,
   type GrantedFrameHold,
   type GrantRef,
 } from '@netchannel2/xen';
 import type { HeldPacket } from './held-packet';
 import type { PacketBatch } from './packet-batch';
+import type { PeekedHead } from './peeked-head';
 
 /** A packet of a batch as forwarders see it: where it lies in its sender's grants. One object is reused. */
 export class GrantedPacket implements GrantedFrame {
   readonly headIsPrefix = false;
   readonly checksumStart = 0;
   readonly checksumOffset = 0;
-  /** What kind of table a guest has is not told to a vif backend. */
+  /** A slot's grant covers its whole page. */
   readonly transitive = false;
   byteLength = 0;
   checksum: FrameChecksum = FrameChecksum.unknown;
@@ -28,8 +28,10 @@ export class GrantedPacket implements GrantedFrame {
 
   constructor(
     readonly owner: DomainId,
-    readonly head: FrameView,
+    readonly head: PeekedHead,
     private readonly batch: PacketBatch,
+    /** Emits what was taken in before. */
+    readonly deliverEarlier: () => boolean,
   ) {}
 
   show(packet: number, held: HeldPacket): void {
@@ -44,7 +46,8 @@ export class GrantedPacket implements GrantedFrame {
     this.segmentation = batch.gsoType[packet] as FrameSegmentation;
     this.segmentSize = batch.gsoSize[packet] as number;
     this.firstSlot = batch.firstSlot[packet] as number;
-    this.fragmentCount = (batch.firstSlot[packet + 1] as number) - this.firstSlot;
+    const isAllHead = this.byteLength === this.head.byteLength;
+    this.fragmentCount = isAllHead ? 0 : (batch.firstSlot[packet + 1] as number) - this.firstSlot;
   }
 
   fragmentRef(index: number): GrantRef {

@@ -17,6 +17,7 @@ import {
   FrameSegmentation,
   type FrameView,
   type GrantedFrame,
+  type GrantedHead,
   PAGE_SIZE,
 } from '@netchannel2/xen';
 import type { NetbackCounters } from './frame-drops';
@@ -85,29 +86,41 @@ export class GuestReceive implements DeferredWork, PatienceOwner {
     return this.sendFrame(frame, length);
   }
 
-  /** Hands on a packet that lies in another guest's grants; `false` when this is not the way for it. */
-  sendGranted(frame: GrantedFrame): boolean {
-    const length = frame.byteLength;
-    if (!this.open || this.patience.isStalled || this.backlog.length > 0 || this.buffers.isStaged)
-      return false;
-    if (length < ETHERNET_HEADER_LENGTH || length > PACKET_BYTES_MAX) return false;
-    if (length > PAGE_SIZE && !this.guest.scatterGather) return false;
-    if (this.filtersMulticast && !this.passes(frame.head)) return false;
-    const { segmentation } = frame;
+  /** Whether the guest takes such a packet as it is. */
+  acceptsGranted(frame: GrantedFrame): boolean {
+    const { byteLength, segmentation, checksum } = frame;
+    if (byteLength < ETHERNET_HEADER_LENGTH || byteLength > PACKET_BYTES_MAX) return false;
+    if (byteLength > PAGE_SIZE && !this.guest.scatterGather) return false;
     if (segmentation !== FrameSegmentation.none) {
-      if (!this.segmentsItself(segmentation) || frame.checksum !== FrameChecksum.blank) return false;
+      if (!this.segmentsItself(segmentation) || checksum !== FrameChecksum.blank) return false;
     }
-    if (frame.checksum === FrameChecksum.blank && !this.takesBlank(frame.head)) return false;
-    this.describe(length, checksumFlags(frame.checksum), frame.segmentSize, segmentation);
-    if (!this.buffers.hasRoom(this.packet.slots, frame.fragmentCount + 1) || !this.placeHead(frame))
-      return false;
+    return checksum !== FrameChecksum.blank || this.takesBlank(frame.head);
+  }
+
+  /** Hands on a packet that lies in another guest's grants, and that {@link acceptsGranted} agreed to. */
+  sendGranted(frame: GrantedFrame): boolean {
+    if (!this.open) return this.refuse();
+    if (this.patience.isStalled) return this.drop('stalled');
+    if (this.filtersMulticast && !this.passes(frame.head)) return this.drop('multicastFiltered');
+    const { buffers, packet } = this;
+    const length = frame.byteLength;
+    this.describe(length, checksumFlags(frame.checksum), frame.segmentSize, frame.segmentation);
+    if (
+      this.backlog.length > 0 ||
+      buffers.isStaged ||
+      !buffers.hasRoom(packet.slots, frame.fragmentCount + 1) ||
+      !this.placeHead(frame.head)
+    ) {
+      return this.queueGranted(frame, length);
+    }
     let skip = frame.headIsPrefix ? 0 : frame.head.byteLength;
     for (let index = 0; index < frame.fragmentCount; index += 1) {
       const fragment = frame.fragmentLength(index);
-      if (skip < fragment) this.buffers.placeGranted(frame, index, skip);
+      if (skip < fragment) buffers.placeGranted(frame, index, skip);
       skip = skip < fragment ? 0 : skip - fragment;
     }
-    this.buffers.endGranted(frame);
+    buffers.end(length);
+    if (frame.fragmentCount > 0) buffers.hold(frame.hold());
     if (!this.deferred) this.domain.defer(this);
     return true;
   }
@@ -312,20 +325,30 @@ export class GuestReceive implements DeferredWork, PatienceOwner {
   }
 
   /** Begins a packet and places its head from our own copy: what was decided on is what arrives. */
-  private placeHead(frame: GrantedFrame): boolean {
-    const { head } = frame;
+  private placeHead(head: GrantedHead): boolean {
+    const { buffers } = this;
     if (head instanceof PeekedHead) {
-      this.buffers.begin(this.packet);
+      buffers.begin(this.packet);
       head.page.acquire();
-      this.buffers.place(head.page, head.offset, head.byteLength);
+      buffers.place(head.page, head.offset, head.byteLength);
       return true;
     }
     const page = this.pool.take();
     if (page === undefined) return false;
-    head.copyTo(page.bytes, page.base, 0, head.byteLength);
-    this.buffers.begin(this.packet);
-    this.buffers.place(page, 0, head.byteLength);
+    this.domain.memory.copy(page, 0, head.area, head.offset, head.byteLength);
+    buffers.begin(this.packet);
+    buffers.place(page, 0, head.byteLength);
     return true;
+  }
+
+  /** A packet that has to wait is copied in: no sender's grants are held for the sake of a slow guest. */
+  private queueGranted(frame: GrantedFrame, length: number): boolean {
+    if (!this.takeCopy(length)) return this.refuse();
+    const isCopied = this.buffers.fetch(frame, this.copy);
+    if (frame.fragmentCount > 0) frame.hold().release(isCopied);
+    if (isCopied) return this.placeCopy();
+    for (let index = 0; index < pagesOf(length); index += 1) this.copy.page(index).release();
+    return this.drop('copyFailed');
   }
 
   private refuse(): false {

@@ -60,13 +60,16 @@ export class GuestTransmit implements DeferredWork {
     private readonly staging: StagingBuffers,
     private readonly multicast: MulticastFilter,
     private readonly counters: NetbackCounters,
-    frames$: HotStream<Frame>,
+    private readonly frames$: HotStream<Frame>,
     private readonly target: DiversionTarget,
     private readonly broken: (reason: string) => void,
   ) {
     const { batch } = this;
     this.copyIn = new CopyIn(domain.memory, peer, ring, pool, copies, batch, staging, counters, frames$);
-    this.diversion = new Diversion(domain, peer, ring, port, pool, copies, batch, counters);
+    this.diversion = new Diversion(domain, peer, ring, port, pool, copies, batch, counters, () => {
+      if (this.copyIn.count > 0) this.finishCopyIn();
+      return this.open;
+    });
   }
 
   onEvent(): void {
@@ -91,8 +94,8 @@ export class GuestTransmit implements DeferredWork {
       return;
     }
     const { forwarder } = this.target;
-    // Staged pages are read in place, which is cheaper than any way around.
-    if (forwarder === undefined || this.staging.size > 0) this.takeIn();
+    // Staged pages are read in place, which is cheaper than any way around; and whoever else listens sees every frame.
+    if (forwarder === undefined || this.staging.size > 0 || this.frames$.observers > 1) this.takeIn();
     else this.divert(forwarder);
     // A subscriber may have taken the device down.
     if (!this.open || this.waiting !== undefined) return;
@@ -159,35 +162,18 @@ export class GuestTransmit implements DeferredWork {
     diversion.clear();
   }
 
-  /** In order, so that packets of one flow stay in theirs whichever way they go. */
+  /** In order: whoever takes a packet has what came before it emitted first. */
   private decide(forwarder: FrameForwarder): void {
     const { batch, diversion, copyIn } = this;
-    /** Bits of destinations with packets that still wait to be emitted. */
-    let waiting = 0;
     for (let packet = 0; packet < batch.packetCount; packet += 1) {
-      let bit = 0;
-      if (this.headMissing[packet] === 0) {
-        bit = 1 << diversion.destination(packet);
-        if ((waiting & bit) !== 0) {
-          this.finishCopyIn();
-          waiting = 0;
-        }
-        if (this.open && diversion.offer(packet, forwarder)) continue;
-      }
-      if (this.open && !copyIn.hasRoom) {
-        this.finishCopyIn();
-        waiting = 0;
-      }
+      if (this.open && this.headMissing[packet] === 0 && diversion.offer(packet, forwarder)) continue;
+      if (this.open && !copyIn.hasRoom) this.finishCopyIn();
       if (!this.open) {
         this.counters.dropped.lostInFlight += batch.packetCount - packet;
         return;
       }
-      if (copyIn.hasRoom) {
-        copyIn.add(packet);
-        waiting |= bit;
-      } else {
-        this.giveUp(packet);
-      }
+      if (copyIn.hasRoom) copyIn.add(packet);
+      else this.giveUp(packet);
     }
   }
 

@@ -86,8 +86,14 @@ export class Netback implements BackendDevice, ForwardingSource, ForwardingTarge
     this.diversion.forwarder = forwarder;
   }
 
+  acceptsGranted(frame: GrantedFrame): boolean {
+    return this.connection?.acceptsGranted(frame) ?? false;
+  }
+
   sendGranted(frame: GrantedFrame): boolean {
-    return this.connection?.sendGranted(frame) ?? false;
+    if (this.connection !== undefined) return this.connection.sendGranted(frame);
+    this.counters.sendRefused += 1;
+    return false;
   }
 
   async features(): Promise<Readonly<Record<string, string>>> {

@@ -1,3 +1,4 @@
+import type { CopiedPacket } from '@netchannel2/frames';
 import {
   type BackRing,
   EXTRA_MORE,
@@ -16,6 +17,7 @@ import {
   type EventChannelPort,
   type GrantCopyBatch,
   type GrantedFrame,
+  type GrantedFrameHold,
   type GrantRef,
   GrantStatus,
   grantRef,
@@ -139,10 +141,42 @@ export class PostedBuffers {
     this.counters.bytesSent += length;
   }
 
-  /** Ends a packet that was placed from another guest's grants, which are held until it is copied. */
-  endGranted(frame: GrantedFrame): void {
-    this.end(frame.byteLength);
-    this.slots.hold(frame.hold());
+  /** Takes over a share in the packet ended last, for as long as it is being copied from its sender's grants. */
+  hold(hold: GrantedFrameHold): void {
+    this.slots.hold(hold);
+  }
+
+  /** Copies a packet in another guest's grants to pages of ours, at once. Answers whether all of it came. */
+  fetch(frame: GrantedFrame, copy: CopiedPacket): boolean {
+    this.flush();
+    const { head } = frame;
+    this.domain.memory.copy(copy.page(0), 0, head.area, head.offset, head.byteLength);
+    let at = head.byteLength;
+    let skip = frame.headIsPrefix ? 0 : at;
+    for (let index = 0; index < frame.fragmentCount; index += 1) {
+      const fragment = frame.fragmentLength(index);
+      for (let from = skip; from < fragment; ) {
+        const used = at & (PAGE_SIZE - 1);
+        const piece = Math.min(fragment - from, PAGE_SIZE - used);
+        this.copies.addFromGrant(
+          frame.owner,
+          frame.fragmentRef(index),
+          frame.fragmentOffset(index) + from,
+          copy.page(at >> 12),
+          used,
+          piece,
+        );
+        at += piece;
+        from += piece;
+      }
+      skip = Math.max(0, skip - fragment);
+    }
+    this.copies.submit();
+    let isCopied = true;
+    for (let index = 0; index < this.copies.length; index += 1)
+      if (this.copies.status(index) !== GrantStatus.okay) isCopied = false;
+    this.copies.clear();
+    return isCopied;
   }
 
   /** Carries out the copies under way, answers them and tells the guest. */
