@@ -14,6 +14,7 @@ export class RawRing {
     private readonly area: MemoryArea,
     private readonly pageOffset: number,
     private readonly slotBytes: number,
+    private readonly slotCount = 256,
   ) {}
 
   initialise(): void {
@@ -32,7 +33,7 @@ export class RawRing {
 
   /** Bytes of slot `index`. */
   slot(index: number): Uint8Array {
-    const start = this.area.base + this.pageOffset + 64 + (index % 256) * this.slotBytes;
+    const start = this.area.base + this.pageOffset + 64 + (index % this.slotCount) * this.slotBytes;
     return this.area.bytes.subarray(start, start + this.slotBytes);
   }
 

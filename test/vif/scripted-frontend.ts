@@ -65,12 +65,19 @@ export class ScriptedFrontend {
     });
   }
 
-  nodes(): Record<string, string> {
+  /** Where the rings are, below `prefix`. */
+  ringNodes(prefix = ''): Record<string, string> {
     const [txRef, rxRef] = this.rings.refs;
     return {
-      'tx-ring-ref': String(txRef),
-      'rx-ring-ref': String(rxRef),
-      'event-channel': String(this.port),
+      [`${prefix}tx-ring-ref`]: String(txRef),
+      [`${prefix}rx-ring-ref`]: String(rxRef),
+      [`${prefix}event-channel`]: String(this.port),
+    };
+  }
+
+  nodes(): Record<string, string> {
+    return {
+      ...this.ringNodes(),
       'request-rx-copy': '1',
       'feature-rx-notify': '1',
       'feature-sg': '1',

@@ -12,7 +12,7 @@ export interface NetbackOptions {
    * segments, their checksum completed. 17 … 65536, default 64.
    */
   readonly transmitPages?: number;
-  /** Pages a frontend may have mapped for good as staging buffers, 0 … 512 for each queue, default 256. */
+  /** Pages a frontend may have mapped for good as staging buffers, 0 … 512 for each queue, default 512. */
   readonly stagingPages?: number;
   /** Features to offer; all that this backend has are offered by default. `rxCopy` cannot be turned off. */
   readonly features?: Partial<
@@ -46,7 +46,7 @@ export function netbackSettings(options: NetbackOptions): NetbackSettings {
   return {
     receivePages: ranged('receivePages', options.receivePages ?? 128, 32, 65536),
     transmitPages: ranged('transmitPages', options.transmitPages ?? 64, PACKET_PAGES_MAX + 1, 65536),
-    stagingPages: ranged('stagingPages', options.stagingPages ?? 256, 0, 512),
+    stagingPages: ranged('stagingPages', options.stagingPages ?? 512, 0, 512),
     features: {
       scatterGather: true,
       gsoTcpv4: true,

@@ -7,12 +7,17 @@ import {
   writeFrontendFeatures,
 } from '@netchannel2/netif';
 import type { Frame } from '@netchannel2/xen';
+import { ControlChannel } from './control-channel';
 import type { NetfrontSettings } from './options';
 import { Queue, type QueueOwner } from './queue';
+import { configureReceiveHash } from './receive-hash';
+import { mapStagedPages } from './staging';
 
 /** All queues of one connection with the backend: made by `prepare`, let go by `disconnect`. */
 export class Connection {
   private readonly queues: Queue[] = [];
+  /** Only where the backend offers one and there is something to say. */
+  control: ControlChannel | undefined;
 
   /** @throws DeviceError when a resource is short; nothing is held then. */
   constructor(
@@ -25,6 +30,9 @@ export class Connection {
     const count = Math.max(1, Math.min(settings.queues, backend.maxQueues));
     try {
       while (this.queues.length < count) this.queues.push(new Queue(link, settings, backend, trusted, owner));
+      const isWanted = settings.staging || settings.receiveHash !== undefined;
+      if (isWanted && backend.controlRing)
+        this.control = new ControlChannel(link, (reason) => owner.broken(reason));
     } catch (error) {
       this.close();
       throw error;
@@ -46,6 +54,17 @@ export class Connection {
     for (const queue of this.queues) queue.transmit.flush();
   }
 
+  /** Tells the backend on the control ring how frames are to be spread and which pages to map. */
+  async configure(): Promise<void> {
+    const { control } = this;
+    if (control === undefined) return;
+    const { receiveHash } = this.settings;
+    if (receiveHash !== undefined) await configureReceiveHash(control, receiveHash);
+    for (const [index, { staged }] of this.queues.entries()) {
+      if (staged !== undefined && this.settings.staging) await mapStagedPages(control, index, staged);
+    }
+  }
+
   /** Nothing more is sent. */
   stop(): void {
     for (const queue of this.queues) queue.transmit.stop();
@@ -53,6 +72,7 @@ export class Connection {
 
   /** Leaves the rings alone from here on. */
   halt(): void {
+    this.control?.halt();
     for (const queue of this.queues) queue.halt();
   }
 
@@ -63,10 +83,13 @@ export class Connection {
       Object.assign(nodes, queue.nodes(queuePrefix(index, this.queues.length)));
     });
     if (this.backend.maxQueues > 0) nodes[NUM_QUEUES_NODE] = String(this.queues.length);
+    if (this.control !== undefined) Object.assign(nodes, this.control.nodes());
     return nodes;
   }
 
   close(): void {
+    this.control?.close();
+    this.control = undefined;
     for (const queue of this.queues.splice(0)) queue.close();
   }
 }

@@ -4,8 +4,10 @@ import { BACKEND_NODES, readBackendFeatures } from '@netchannel2/netif';
 import type { Frame, FramePort } from '@netchannel2/xen';
 import createDebug from 'debug';
 import { Connection } from './connection';
+import type { ControlChannel } from './control-channel';
 import { type NetfrontCounters, netfrontCounters } from './frame-drops';
 import type { NetfrontSettings } from './options';
+import { checkReceiveHash, configureReceiveHash, type ReceiveHashOptions } from './receive-hash';
 
 const debug = createDebug('netchannel2:netfront');
 
@@ -43,6 +45,23 @@ export class Netfront implements FrontendDevice, FramePort {
     this.connection?.flush();
   }
 
+  /**
+   * Changes how the backend spreads what it sends over the queues, until the connection ends; `undefined` leaves it to the
+   * backend. Rejects with {@link ControlError} when the backend refuses, with `DeviceError` `EOPNOTSUPP` where there is no
+   * control ring: the backend has none, or neither `receiveHash` nor `staging` was asked for.
+   */
+  async configureReceiveHash(options: ReceiveHashOptions | undefined): Promise<void> {
+    await configureReceiveHash(
+      this.requireControl(),
+      options === undefined ? undefined : checkReceiveHash(options),
+    );
+  }
+
+  /** Sends a request of the control ring's own, `XEN_NETIF_CTRL_TYPE_*`, and answers the response's data. */
+  async controlRequest(type: number, first = 0, second = 0, third = 0): Promise<number> {
+    return this.requireControl().request(type, first, second, third);
+  }
+
   async prepare(): Promise<Readonly<Record<string, string>>> {
     this.release();
     const features = readBackendFeatures(await this.link.readPeerAll(Object.values(BACKEND_NODES)));
@@ -69,6 +88,8 @@ export class Netfront implements FrontendDevice, FramePort {
 
   connected(): void {
     debug('%s connected', this.name);
+    // The handshake does not wait for a backend's answers.
+    this.connection?.configure().catch((error: unknown) => debug('%s: control ring: %o', this.name, error));
     this.writable$.emit();
   }
 
@@ -94,6 +115,12 @@ export class Netfront implements FrontendDevice, FramePort {
     debug('%s broken: %s', this.name, reason);
     this.connection?.halt();
     this.link.fail(new DeviceError('EPROTO', reason));
+  }
+
+  private requireControl(): ControlChannel {
+    const control = this.connection?.control;
+    if (control === undefined) throw new DeviceError('EOPNOTSUPP', `${this.name} has no control ring`);
+    return control;
   }
 
   private release(): void {

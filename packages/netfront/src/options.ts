@@ -1,4 +1,5 @@
 import { DATA_SLOTS_MIN, type FrontendFeatures, QUEUES_MAX, RX_RING } from '@netchannel2/netif';
+import { checkReceiveHash, type ReceiveHashOptions } from './receive-hash';
 
 /** How a frontend is set up; every field has a default that suits a guest with some tens of megabytes. */
 export interface NetfrontOptions {
@@ -12,6 +13,13 @@ export interface NetfrontOptions {
   readonly retainedPages?: number;
   /** Uses an event channel for each direction when the backend offers it; default off: one for both. */
   readonly splitEventChannels?: boolean;
+  /**
+   * Copies frames through pages that are granted once for the whole connection, and has the backend map them if its control
+   * ring offers that; default off: each frame's pages are granted where they lie. Frees the backend of grant operations.
+   */
+  readonly staging?: boolean;
+  /** How the backend is to spread what it sends over the queues, where it has a control ring. */
+  readonly receiveHash?: ReceiveHashOptions;
   /** Features to ask for; all that this frontend has are asked for by default. `rxCopy` cannot be turned off. */
   readonly features?: Partial<Omit<FrontendFeatures, 'rxCopy'>>;
 }
@@ -23,6 +31,8 @@ export interface NetfrontSettings {
   readonly receiveBuffers: number;
   readonly retainedPages: number;
   readonly splitEventChannels: boolean;
+  readonly staging: boolean;
+  readonly receiveHash: ReceiveHashOptions | undefined;
   readonly features: FrontendFeatures;
 }
 
@@ -42,6 +52,8 @@ export function netfrontSettings(options: NetfrontOptions): NetfrontSettings {
     ),
     retainedPages: ranged('retainedPages', options.retainedPages ?? 64, 0, 65536),
     splitEventChannels: options.splitEventChannels ?? false,
+    staging: options.staging ?? false,
+    receiveHash: options.receiveHash === undefined ? undefined : checkReceiveHash(options.receiveHash),
     features: {
       rxNotify: true,
       scatterGather: true,

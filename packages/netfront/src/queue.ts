@@ -15,6 +15,7 @@ import type { NetfrontSettings } from './options';
 import { ReceiveBuffers } from './receive-buffers';
 import { ReceiveQueue } from './receive-queue';
 import { SharedReceiveBuffers, SharedTransmitBuffers } from './shared-buffers';
+import type { StagedRefs } from './staging';
 import { TransmitQueue } from './transmit-queue';
 
 /** What a queue reports to; it outlives the connection. */
@@ -30,6 +31,8 @@ const WORDS_PER_PAGE = PAGE_SIZE / 4;
 /** One queue of a vif: a TX and an RX ring with their buffers and one or two event channels. */
 export class Queue {
   readonly transmit: TransmitQueue;
+  /** The queue's pages, where they are shared for good. */
+  readonly staged: StagedRefs | undefined;
   private readonly receive: ReceiveQueue;
   private readonly releases: (() => void)[] = [];
   private readonly rings: SharedPages;
@@ -58,17 +61,17 @@ export class Queue {
       initialiseRing(area.words, rxWord);
       const broken = (reason: string) => owner.broken(reason);
 
-      const transmitBuffers =
-        entries === undefined
-          ? SharedTransmitBuffers.create(domain, peer, settings.transmitPages)
-          : GrantedTransmitBuffers.create(
-              domain,
-              entries,
-              peer,
-              TX_RING.slotCount,
-              settings.transmitPages,
-              trusted,
-            );
+      const isShared = entries === undefined || settings.staging;
+      const transmitBuffers = isShared
+        ? SharedTransmitBuffers.create(domain, peer, settings.transmitPages)
+        : GrantedTransmitBuffers.create(
+            domain,
+            entries,
+            peer,
+            TX_RING.slotCount,
+            settings.transmitPages,
+            trusted,
+          );
       this.transmit = new TransmitQueue(
         domain,
         new FrontRing(area.words, txWord, TX_RING),
@@ -82,10 +85,9 @@ export class Queue {
       this.releases.push(() => this.transmit.close());
 
       const receivePages = settings.receiveBuffers + settings.retainedPages;
-      const receiveBuffers =
-        entries === undefined
-          ? SharedReceiveBuffers.create(domain, peer, RX_RING.slotCount, receivePages)
-          : ReceiveBuffers.create(domain, entries, peer, RX_RING.slotCount, receivePages, trusted);
+      const receiveBuffers = isShared
+        ? SharedReceiveBuffers.create(domain, peer, RX_RING.slotCount, receivePages)
+        : ReceiveBuffers.create(domain, entries, peer, RX_RING.slotCount, receivePages, trusted);
       this.receive = new ReceiveQueue(
         domain,
         new FrontRing(area.words, rxWord, RX_RING),
@@ -97,6 +99,8 @@ export class Queue {
         broken,
       );
       this.releases.push(() => this.receive.close());
+      if (transmitBuffers instanceof SharedTransmitBuffers && receiveBuffers instanceof SharedReceiveBuffers)
+        this.staged = { transmit: transmitBuffers.staged, receive: receiveBuffers.staged };
       this.listen();
     } catch (error) {
       this.close();

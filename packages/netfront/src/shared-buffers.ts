@@ -46,6 +46,11 @@ export class SharedTransmitBuffers implements TransmitBuffers {
     return new SharedTransmitBuffers(share(domain, peer, pageCount));
   }
 
+  /** References of all pages, which stay the same. */
+  get staged(): readonly GrantRef[] {
+    return this.shared.refs;
+  }
+
   get capacity(): number {
     return this.shared.refs.length;
   }
@@ -103,6 +108,11 @@ export class SharedReceiveBuffers implements PostedBuffers {
     if (pool !== undefined) return new SharedReceiveBuffers(domain.memory, shared, pool);
     shared.end();
     throw new DeviceError('ENOMEM', `no ${pageCount} adjacent pages for received frames`);
+  }
+
+  /** References of all pages, which stay the same. */
+  get staged(): readonly GrantRef[] {
+    return this.shared.refs;
   }
 
   /** Posts no more than there are pages to copy into, so that none is missing when the answers come. */
