@@ -1,19 +1,7 @@
-import { Bridge, type FaultOptions, withFaults } from '@netchannel2/bridge';
-import {
-  type BackendDevice,
-  type BackendDriver,
-  bindBackends,
-  bindFrontends,
-  type DeviceClass,
-  type FrontendDevice,
-  type FrontendDriver,
-  Toolstack,
-} from '@netchannel2/device-registry';
-import { type DomainOptions, Machine, type SimulatedDomain } from '@netchannel2/hypervisor';
-import { netbackDriver } from '@netchannel2/netback';
-import { netback2Driver } from '@netchannel2/netback2';
-import { netfrontDriver } from '@netchannel2/netfront';
-import { netfront2Driver } from '@netchannel2/netfront2';
+import { type Bridge, type FaultOptions, withFaults } from '@netchannel2/bridge';
+import type { DeviceClass } from '@netchannel2/device-registry';
+import type { Machine, SimulatedDomain } from '@netchannel2/hypervisor';
+import { Lab, type LabGuest, LeakError } from '@netchannel2/testing';
 import type { FramePort } from '@netchannel2/xen';
 import type { ReplayEnd } from './replayer';
 
@@ -36,121 +24,79 @@ export interface GuestOptions {
   readonly severalMacs: boolean;
 }
 
-const BRIDGE = 'xenbr0';
-const MACHINE_BYTES = 128 * 1024 * 1024;
-const DOM0_PAGES = 8192;
-const GUEST_PAGES = 4096;
-
-type FrontendPort = FrontendDevice & FramePort;
-type BackendPort = BackendDevice & FramePort;
-
 /** 64 KiB a ring hold as many frames as the 256 slots of a vif's. */
 const RING_PAGE_ORDER = 4;
 
-const FRONTENDS: Readonly<Record<DeviceClass, () => FrontendDriver<FrontendPort>>> = {
-  vif: () => netfrontDriver(),
-  vif2: () => netfront2Driver({ ringPageOrder: RING_PAGE_ORDER }),
-};
-const BACKENDS: Readonly<Record<DeviceClass, () => BackendDriver<BackendPort>>> = {
-  vif: () => netbackDriver(),
-  vif2: () => netback2Driver(),
-};
-
 /** Dom0 with a bridge, and two guests with a device of each class on it. */
 export class Scenario {
-  readonly machine = Machine.boot({ memoryBytes: MACHINE_BYTES });
-  readonly bridge = new Bridge({ name: BRIDGE });
-  readonly dom0: SimulatedDomain;
-  private readonly toolstack: Toolstack;
-  private readonly guests: readonly [SimulatedDomain, SimulatedDomain];
-  private readonly ports = new Map<DeviceClass, FramePort[]>();
-  private readonly bindings: { close(): Promise<void> }[] = [];
+  private readonly ports = new Map<DeviceClass, readonly [FramePort, FramePort]>();
 
-  private constructor(options: ScenarioOptions) {
-    const create = (domain: DomainOptions) => this.machine.createDomain(domain);
-    this.dom0 = create({ name: 'dom0', grantTableVersion: options.dom0Version, memoryPages: DOM0_PAGES });
-    this.guests = [
-      create({
-        name: 'guest1',
-        grantTableVersion: options.guest1.grantTableVersion,
-        memoryPages: GUEST_PAGES,
-      }),
-      create({
-        name: 'guest2',
-        grantTableVersion: options.guest2.grantTableVersion,
-        memoryPages: GUEST_PAGES,
-      }),
-    ];
-    this.toolstack = new Toolstack(this.dom0.store, {
-      // The backends put themselves on the bridge, so there is nothing left for a script to do.
-      hotplug: () => Promise.resolve(),
-    });
-  }
+  private constructor(
+    private readonly lab: Lab,
+    private readonly guests: readonly [LabGuest, LabGuest],
+  ) {}
 
   /** Boots the machine and attaches the devices; all of them are connected when this resolves. */
   static async start(options: ScenarioOptions): Promise<Scenario> {
-    const scenario = new Scenario(options);
+    const { faults, guest1, guest2 } = options;
+    const lab = await Lab.start({
+      dom0: { grantTableVersion: options.dom0Version },
+      drivers: { netfront2: { ringPageOrder: RING_PAGE_ORDER } },
+      plug: (backend, bridge) => bridge.add(faults === undefined ? backend : withFaults(backend, faults)),
+    });
     try {
-      // A guest's own requests wait until its home in xenstore is built; the toolstack's do not.
-      for (const guest of scenario.guests) await guest.store.read('name');
-      for (const deviceClass of options.classes) await scenario.attach(deviceClass, options);
+      const scenario = new Scenario(lab, [
+        await lab.addGuest({ name: 'guest1', grantTableVersion: guest1.grantTableVersion }),
+        await lab.addGuest({ name: 'guest2', grantTableVersion: guest2.grantTableVersion }),
+      ]);
+      for (const deviceClass of options.classes) await scenario.attach(deviceClass, guest1, guest2);
+      return scenario;
     } catch (error) {
-      scenario.machine.shutdown();
+      lab.machine.shutdown();
       throw error;
     }
-    return scenario;
+  }
+
+  get machine(): Machine {
+    return this.lab.machine;
+  }
+
+  get bridge(): Bridge {
+    return this.lab.bridge;
   }
 
   get domains(): readonly SimulatedDomain[] {
-    return [this.dom0, ...this.guests];
+    return [this.lab.dom0, ...this.guests.map((guest) => guest.domain)];
   }
 
   /** The guests' ends of one class, guest 1's first. */
   ends(deviceClass: DeviceClass): readonly [ReplayEnd, ReplayEnd] {
-    const [port1, port2] = this.ports.get(deviceClass) ?? [];
-    if (port1 === undefined || port2 === undefined) throw new Error(`no ${deviceClass} was attached`);
+    const ports = this.ports.get(deviceClass);
+    if (ports === undefined) throw new Error(`no ${deviceClass} was attached`);
+    const [guest1, guest2] = this.guests;
     return [
-      { domain: this.guests[0], port: port1 },
-      { domain: this.guests[1], port: port2 },
+      { domain: guest1.domain, port: ports[0] },
+      { domain: guest2.domain, port: ports[1] },
     ];
   }
 
   /** Detaches everything and switches the machine off. @returns what was left behind, in words. */
-  async stop(): Promise<string[]> {
-    for (const guest of this.guests) await this.toolstack.detachAll(guest.id);
-    for (const binding of this.bindings) await binding.close();
-    this.bridge.close();
-    await this.machine.idle();
-    const leaks = this.machine.leaks().map((leak) => leak.message);
-    this.machine.shutdown();
-    return leaks;
+  async stop(): Promise<readonly string[]> {
+    try {
+      await this.lab.stop();
+      return [];
+    } catch (error) {
+      if (error instanceof LeakError) return error.leaks;
+      throw error;
+    }
   }
 
-  private async attach(deviceClass: DeviceClass, options: ScenarioOptions): Promise<void> {
-    const backends = bindBackends(this.dom0, BACKENDS[deviceClass]());
-    this.bindings.push(backends);
-    // A backend leaves the bridge by itself: its frames end when it is removed.
-    const { faults } = options;
-    backends.devices$.subscribe((backend) =>
-      this.bridge.add(faults === undefined ? backend : withFaults(backend, faults)),
-    );
-    const ports: FramePort[] = [];
-    for (const [guest, { mac, severalMacs }] of [
-      [this.guests[0], options.guest1],
-      [this.guests[1], options.guest2],
-    ] as const) {
-      const frontends = bindFrontends(guest, FRONTENDS[deviceClass]());
-      this.bindings.push(frontends);
-      await this.toolstack.attach(guest.id, {
-        type: deviceClass,
-        mac,
-        bridge: BRIDGE,
-        guestTrusted: severalMacs,
-      });
-      const [port] = frontends.devices;
-      if (port === undefined) throw new Error(`${guest.name} has no ${deviceClass} after it was attached`);
-      ports.push(port);
-    }
-    this.ports.set(deviceClass, ports);
+  private async attach(deviceClass: DeviceClass, first: GuestOptions, second: GuestOptions): Promise<void> {
+    const configuration = ({ mac, severalMacs }: GuestOptions) => ({ mac, guestTrusted: severalMacs });
+    const [guest1, guest2] = this.guests;
+    this.ports.set(deviceClass, [
+      await guest1.attach(deviceClass, configuration(first)),
+      await guest2.attach(deviceClass, configuration(second)),
+    ]);
   }
 }
