@@ -39,6 +39,7 @@ describe('what a frontend published', () => {
       backendRefs: [11, 12],
       port: 23,
       tableVersion: 2,
+      bypass: false,
     });
     expect(reads()).toBe(1);
   });

@@ -11,6 +11,8 @@ export interface FrontendNodes {
   readonly port: EventChannelPort;
   /** Of the frontend's grant table, as it says; 2 where it does not. */
   readonly tableVersion: 1 | 2;
+  /** It agrees to bypasses. */
+  readonly bypass: boolean;
 }
 
 const SINGLE = [
@@ -20,6 +22,7 @@ const SINGLE = [
   'control-ring-ref',
   'event-channel',
   'gnttab-version',
+  'feature-bypass',
 ];
 
 /**
@@ -50,5 +53,6 @@ export async function readFrontendNodes(link: DeviceLink, maxOrder: number): Pro
     backendRefs: refs('cons'),
     port: eventChannelPort(decimal('event-channel')),
     tableVersion: nodes.get('gnttab-version') === '1' ? 1 : 2,
+    bypass: nodes.get('feature-bypass') === '1',
   };
 }

@@ -19,6 +19,8 @@ import {
 } from '@netchannel2/xen';
 import createDebug from 'debug';
 import { distinctUntilChanged, map, type Subscription, skip } from 'rxjs';
+import type { BypassEnd } from './bypass-end';
+import type { BypassProposer } from './bypass-proposer';
 import { type FrontendNodes, readFrontendNodes } from './frontend-nodes';
 import { MappedRings } from './mapped-rings';
 import { mayForward, provesForwarding } from './transitive-check';
@@ -27,7 +29,13 @@ const debug = createDebug('netchannel2:netback2');
 
 const LARGEST_RING_ORDER = 4;
 
-export type Netback2Options = Vif2Options;
+/** Bypasses a guest may take part in where the toolstack does not say (spec vif2.md §6.3). */
+const DEFAULT_MOST_BYPASSES = 5;
+
+export interface Netback2Options extends Vif2Options {
+  /** Who proposes bypasses between guests of this domain. Default: nobody. One proposer serves one domain. */
+  readonly bypasses?: BypassProposer | undefined;
+}
 
 /**
  * The backend of one vif2: a port for the frames of a guest, in the backend's domain. Between two such ports packets are
@@ -37,6 +45,8 @@ export class Netback2 extends Vif2Port implements BackendDevice, ForwardingSourc
   readonly name: string;
   private rings: MappedRings | undefined;
   private carrier: Subscription | undefined;
+  private bypassOffered = false;
+  private bypassEnd: BypassEnd | undefined;
   private hostMac: string | undefined;
   private guestMac: string | undefined;
   /** Transitive entries of this domain are known to work. */
@@ -44,9 +54,9 @@ export class Netback2 extends Vif2Port implements BackendDevice, ForwardingSourc
 
   constructor(
     readonly deviceLink: DeviceLink,
-    options: Netback2Options = {},
+    private readonly backendOptions: Netback2Options = {},
   ) {
-    super(deviceLink.domain, deviceLink.peer, options);
+    super(deviceLink.domain, deviceLink.peer, backendOptions);
     this.name = `vif2-${deviceLink.peer}.${deviceLink.number}`;
   }
 
@@ -69,20 +79,23 @@ export class Netback2 extends Vif2Port implements BackendDevice, ForwardingSourc
   }
 
   sendGranted(frame: GrantedFrame): boolean {
-    return this.forward(frame);
+    const taken = this.forward(frame);
+    if (taken) this.bypassEnd?.handedOn(frame.head, frame.byteLength);
+    return taken;
   }
 
   async features(): Promise<Readonly<Record<string, string>>> {
     const link = this.deviceLink;
     this.hostMac = await link.readOwn('mac');
     this.guestMac = await link.readOwn('remote-mac');
+    this.bypassOffered = await this.mayOfferBypasses();
     return {
       'protocol-version': '1',
       'max-ring-page-order': String(this.maxOrder()),
       'feature-receiver-copy': '1',
       'feature-receiver-map': '1',
       'feature-transitive': mayForward(link.domain) ? '1' : '0',
-      'feature-bypass': '0',
+      'feature-bypass': this.bypassOffered ? '1' : '0',
       'gnttab-version': String(link.domain.grants.version),
       carrier: '1',
     };
@@ -93,6 +106,7 @@ export class Netback2 extends Vif2Port implements BackendDevice, ForwardingSourc
     this.release();
     const nodes = await readFrontendNodes(link, this.maxOrder());
     const onlySource = await this.allowedSource();
+    const end = nodes.bypass ? await this.agreeToBypasses() : undefined;
     if (!this.openPool()) throw new DeviceError('ENOMEM', 'no pages left for a frame pool');
     try {
       this.rings = MappedRings.connect(link.domain, link.peer, nodes);
@@ -103,7 +117,7 @@ export class Netback2 extends Vif2Port implements BackendDevice, ForwardingSourc
     const { control, produce, consume, port } = this.rings;
     this.watchCarrier();
     this.checkTransitive(nodes);
-    this.startLink({
+    const started = this.startLink({
       rings: {
         control: control.area,
         produce: produce.area,
@@ -114,7 +128,18 @@ export class Netback2 extends Vif2Port implements BackendDevice, ForwardingSourc
       fragmentKind: 'receiver_copy',
       onlySource,
       sourceGrantsExactly: nodes.tableVersion !== 1,
+      ...(end && {
+        extras: {
+          rules: { ring: 'parent', peerTrusted: false, offersBypasses: true },
+          emission: end,
+          bypassMessage: (message) => end.receive(message),
+        },
+      }),
     });
+    if (end === undefined) return;
+    this.bypassEnd = end;
+    this.backendOptions.bypasses?.join(end, started);
+    this.route(end);
   }
 
   async disconnect(): Promise<void> {
@@ -152,6 +177,29 @@ export class Netback2 extends Vif2Port implements BackendDevice, ForwardingSourc
     });
   }
 
+  /** Nobody may go past a rate limit, and a ring is granted twice, which takes entries of one's own. */
+  private async mayOfferBypasses(): Promise<boolean> {
+    const { deviceLink, backendOptions } = this;
+    if (backendOptions.bypasses?.offers !== true || deviceLink.domain.grants.entries === undefined)
+      return false;
+    return parseMac(this.guestMac) !== undefined && (await deviceLink.readOwn('rate')) === undefined;
+  }
+
+  private async agreeToBypasses(): Promise<BypassEnd | undefined> {
+    const link = this.deviceLink;
+    const mac = parseMac(this.guestMac);
+    if (!this.bypassOffered || mac === undefined) return undefined;
+    const most = await link.readOwn('max-bypasses');
+    return this.backendOptions.bypasses?.admit({
+      port: this,
+      domain: link.domain,
+      guest: link.peer,
+      mac,
+      trusted: (await link.readOwn('remote-trusted')) === '1',
+      most: most !== undefined && /^\d{1,5}$/.test(most) ? Number(most) : DEFAULT_MOST_BYPASSES,
+    });
+  }
+
   private maxOrder(): number {
     return this.options.ringPageOrder ?? LARGEST_RING_ORDER;
   }
@@ -180,6 +228,8 @@ export class Netback2 extends Vif2Port implements BackendDevice, ForwardingSourc
   private release(): void {
     this.carrier?.unsubscribe();
     this.carrier = undefined;
+    if (this.bypassEnd !== undefined) this.backendOptions.bypasses?.leave(this.bypassEnd);
+    this.bypassEnd = undefined;
     this.stopLink();
     this.rings?.end();
     this.rings = undefined;

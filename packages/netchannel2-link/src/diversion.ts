@@ -1,5 +1,5 @@
 import type { PooledPage } from '@netchannel2/frames';
-import { PacketFlag, type PacketHead, PacketType, SMALLEST_FRAME } from '@netchannel2/netchannel2';
+import { type PacketHead, PacketType, SMALLEST_FRAME } from '@netchannel2/netchannel2';
 import type { FrameForwarder, GrantedFrameHold } from '@netchannel2/xen';
 import { GrantedPacket, type GrantedPacketSource } from './granted-packet';
 import type { LinkSettings } from './link-settings';
@@ -60,12 +60,11 @@ export class Diversion implements GrantedPacketSource {
     const { packet, granted, page, forwarder } = this;
     const prefix = packet.prefixSize;
     if (forwarder === undefined || prefix < SMALLEST_FRAME) return Diverted.refused;
-    const { rings, pool, onlySource, sourceGrantsExactly, emitted } = this.settings;
+    const { rings, pool, onlySource, sourceGrantsExactly } = this.settings;
     // The one fetch of these bytes, should they be believed: what is looked at here is what goes on.
     pool.memory.copy(page, 0, rings.consume, messageOffset + packet.prefixOffset, prefix);
     granted.load(packet.type === PacketType.receiverCopy && sourceGrantsExactly);
     if (onlySource !== undefined && !this.comesFrom(onlySource)) return Diverted.refused;
-    if (emitted !== undefined) emitted.bypassCandidate = (packet.flags & PacketFlag.bypassCandidate) !== 0;
     this.current = undefined;
     const taken = forwarder.forward(granted);
     granted.clear();

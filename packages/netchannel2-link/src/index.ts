@@ -1,5 +1,11 @@
+export type { BypassAcceptance } from './bypass/guest-bypasses';
+export type { GuestBypassInfo } from './bypass/guest-site';
+export type { BypassRole, GuestBypassState } from './bypass/guest-transitions';
+export { PacketFlow } from './bypass/packet-flow';
 export * from './domain-copies';
 export * from './drop-reasons';
+export { HeldFinishes } from './held-finishes';
 export * from './link';
 export * from './link-settings';
 export * from './port';
+export * from './vif2-counters';

@@ -25,10 +25,12 @@ export interface BypassRing {
   readonly received: { bypassFramesReceived: number; bypassBytesReceived: number };
 }
 
-/** What is known of the frame being emitted, for whoever forwards it meanwhile. */
-export interface EmittedFrame {
-  /** The sender could send it over a bypass. */
-  bypassCandidate: boolean;
+/** Told what the link emits, for whoever wants to know whose frame it is that comes out of another port meanwhile. */
+export interface EmissionWatch {
+  /** A frame is about to be emitted. @param candidate its sender says that it could take a bypass. */
+  begin(candidate: boolean): void;
+  /** No frame of this link is being emitted any more. */
+  end(): void;
 }
 
 /** How fragments reach the peer. */
@@ -76,10 +78,9 @@ export interface LinkSettings {
   readonly bypass?: BypassRing;
   /** Unicast packets are marked: they could take a bypass. */
   readonly marksCandidates?: boolean;
-  /** Kept up to date while frames are emitted. */
-  readonly emitted?: EmittedFrame | undefined;
   /** Packets of type receiver_copy lie in grants that cover them and nothing else: the peer's table is of version 2. */
   readonly sourceGrantsExactly: boolean;
+  readonly emission?: EmissionWatch | undefined;
   readonly frames: HotStream<Frame>;
   readonly writable: HotStream<void>;
   readonly counters: PortCounters<DropReason>;

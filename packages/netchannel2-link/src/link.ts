@@ -15,6 +15,7 @@ import { CONTROL_MESSAGE_WORDS } from './control-messages';
 import { ControlQueue } from './control-queue';
 import { FinishDeadlines } from './finish-deadlines';
 import { FinishQueue } from './finish-queue';
+import { HeldFinishes } from './held-finishes';
 import { FLUSH_EVERY, type LinkSettings, MOST_UNFINISHED, PLAIN_RING } from './link-settings';
 import { type IntakeHost, MessageIntake } from './message-intake';
 import type { PacketGrants } from './packet-grants';
@@ -25,6 +26,7 @@ import { RingOpening } from './ring-opening';
 import { SharedPageGrants } from './shared-page-grants';
 import { StallWatch } from './stall-watch';
 import { SubPageGrants } from './sub-page-grants';
+import { TakenWatches } from './taken-watches';
 
 /** When nothing of ours is under way that would wake us: how long to wait for pages or references. */
 const STARVED_MILLISECONDS = 5;
@@ -62,7 +64,7 @@ export class Vif2Link implements IntakeHost {
   private held = false;
   private ending = false;
   private opening: RingOpening | undefined;
-  private whenDrained: (() => void) | undefined;
+  private readonly watches: TakenWatches;
 
   constructor(private readonly settings: LinkSettings) {
     const { control, produce, consume, view } = settings.rings;
@@ -83,6 +85,7 @@ export class Vif2Link implements IntakeHost {
       (id, flags) => this.finishLater(id, flags),
     );
     this.intake = new MessageIntake(this, this.consumer, this.receiver, this.tracked);
+    this.watches = new TakenWatches(this.producer);
     this.stallWatch = new StallWatch(settings.domain.scheduler, settings.stalled);
     this.deadlines = new FinishDeadlines(settings.domain.scheduler, () => this.sweep());
     this.limits = new PeerLimits(settings.domain.scheduler);
@@ -178,11 +181,20 @@ export class Vif2Link implements IntakeHost {
     else if (!this.inPass && !this.flushWork.deferred) this.settings.domain.defer(this.flushWork);
   }
 
-  /** Calls `done` once, from a pass, when the peer has taken and finished everything that was sent. */
-  onDrained(done: () => void): void {
+  /**
+   * Calls `done` once, from a pass, when the peer has taken all messages sent up to now.
+   *
+   * @param finished and when no packet is unfinished, either.
+   */
+  onTaken(finished: boolean, done: () => void): void {
     this.flush();
-    this.whenDrained = done;
+    this.watches.add(finished, done);
     if (!this.passWork.deferred) this.settings.domain.defer(this.passWork);
+  }
+
+  /** Packets to `target` are finished only when the result says so. @param added see {@link HeldFinishes}. */
+  holdFinishes(target: Uint8Array, added: () => void): HeldFinishes {
+    return new HeldFinishes(this.receiver.late, target, added, (id, flags) => this.finishLater(id, flags));
   }
 
   private get owesAnswers(): boolean {
@@ -216,6 +228,7 @@ export class Vif2Link implements IntakeHost {
     this.starvedTimer = undefined;
     this.stallWatch.end();
     this.deadlines.end();
+    this.watches.end();
     this.receiver.end();
     this.sender = undefined;
     this.grants?.end();
@@ -239,7 +252,10 @@ export class Vif2Link implements IntakeHost {
     this.inPass = false;
     if (!this.running) return;
     this.publishAll();
-    if (this.whenDrained !== undefined) this.tryDrained();
+    if (this.watches.some && !this.watches.check(this.unfinished)) {
+      this.fail('EPROTO', 'consumer index of the peer is impossible');
+      return;
+    }
     // A pass that found work is followed by one more before an event is asked for: a busy peer then sends none.
     if (taken > 0 || this.consumer.arm()) this.settings.domain.defer(this.passWork);
   }
@@ -294,16 +310,6 @@ export class Vif2Link implements IntakeHost {
     // Whoever tried to send before is told.
     this.held = true;
     return undefined;
-  }
-
-  private tryDrained(): void {
-    if (this.unfinished > 0 || !this.producer.awaitDrained()) {
-      if (this.producer.broken) this.fail('EPROTO', 'consumer index of the peer is impossible');
-      return;
-    }
-    const done = this.whenDrained;
-    this.whenDrained = undefined;
-    done?.();
   }
 
   private written(sender: PacketSender): void {

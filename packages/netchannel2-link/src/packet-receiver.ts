@@ -2,6 +2,7 @@ import type { HotStream } from '@netchannel2/frames';
 import {
   FINISH_NOT_OBTAINED,
   PacketDrop,
+  PacketFlag,
   PacketHead,
   PacketType,
   packetDrop,
@@ -11,6 +12,7 @@ import {
 import type { Frame, FrameForwarder } from '@netchannel2/xen';
 import { Diversion, Diverted } from './diversion';
 import type { FinishQueue } from './finish-queue';
+import type { HeldFinishes } from './held-finishes';
 import { IdSet } from './id-set';
 import type { LinkSettings } from './link-settings';
 import { BatchEntry, ReceiveBatch } from './receive-batch';
@@ -32,6 +34,8 @@ export class PacketReceiver {
   private readonly frames: HotStream<Frame>;
   private readonly onlySource: Uint8Array | undefined;
   private readonly onlyTarget: Uint8Array | undefined;
+  /** Packets to these destinations are finished later, by a middle that waits for their delivery. */
+  readonly late: HeldFinishes[] = [];
   /** Packets of the batch that a FINISH is owed for. */
   private owed = 0;
   private diversion: Diversion | undefined;
@@ -77,11 +81,11 @@ export class PacketReceiver {
       if (diverted !== Diverted.refused) return this.countDiverted(id, owed, diverted);
     }
     if (owed) {
-      const pending = this.finishes.pending;
+      const pending = this.finishes.pending + this.countHeld();
       const parked = this.diversion?.parked;
       if (this.owed + pending + (parked?.size ?? 0) >= this.maxPackets)
         return 'more unfinished packets than allowed';
-      if (!this.batchIds.add(id) || (pending > 0 && this.finishes.waits(id)) || parked?.has(id) === true) {
+      if (!this.batchIds.add(id) || (pending > 0 && this.isPending(id)) || parked?.has(id) === true) {
         return 'id of a packet that is still unfinished';
       }
       this.owed += 1;
@@ -155,15 +159,31 @@ export class PacketReceiver {
   private divert(diversion: Diversion, id: number, owed: boolean): Diverted {
     // Somebody else listens, who is to see all frames.
     if (this.frames.observers > 1) return Diverted.refused;
-    const { pending } = this.finishes;
+    const pending = this.finishes.pending + this.countHeld();
     const { parked } = diversion;
     if (owed) {
       if (this.owed + pending + parked.size >= this.maxPackets) return Diverted.refused;
-      const unfinished = this.batchIds.has(id) || parked.has(id) || (pending > 0 && this.finishes.waits(id));
+      const unfinished = this.batchIds.has(id) || parked.has(id) || (pending > 0 && this.isPending(id));
       if (unfinished) return Diverted.refused;
     }
-    if (packetDrop(this.head, this.maxFragments) !== undefined) return Diverted.refused;
-    return diversion.offer(this.consumer.messageOffset);
+    if (packetDrop(this.head, this.maxFragments) !== undefined || this.isLate()) return Diverted.refused;
+    const { emission } = this.settings;
+    emission?.begin(this.isCandidate());
+    const diverted = diversion.offer(this.consumer.messageOffset);
+    emission?.end();
+    return diverted;
+  }
+
+  private isCandidate(): boolean {
+    return (this.head.flags & PacketFlag.bypassCandidate) !== 0;
+  }
+
+  /** The packet in hand goes where FINISHes are held back, as far as its sender lets us see: it only fools itself. */
+  private isLate(): boolean {
+    if (this.late.length === 0) return false;
+    const { bytes, base } = this.settings.rings.consume;
+    const at = base + this.consumer.messageOffset + this.head.prefixOffset;
+    return this.late.some(({ target }) => target.every((byte, index) => byte === bytes[at + index]));
   }
 
   private countDiverted(id: number, owed: boolean, diverted: Diverted): string | undefined {
@@ -177,6 +197,7 @@ export class PacketReceiver {
 
   private deliverEarlier(): boolean {
     this.earlierFault = this.complete();
+    this.settings.emission?.begin(this.isCandidate());
     return this.earlierFault === undefined && !this.ended;
   }
 
@@ -191,9 +212,27 @@ export class PacketReceiver {
       } else this.failedCopies = 0;
       if (!batch.isOwed(index)) continue;
       const flags = state === BatchEntry.filled ? 0 : FINISH_NOT_OBTAINED;
-      if (!finishes.finish(batch.id(index), flags)) fault = 'peer does not take its FINISHes';
+      const held = this.late.length === 0 ? undefined : this.lateFor(index, state);
+      if (held !== undefined) held.hold(batch.id(index), flags);
+      else if (!finishes.finish(batch.id(index), flags)) fault = 'peer does not take its FINISHes';
     }
     return fault;
+  }
+
+  /** Where the FINISH of packet `index` is held back, if it is. What was not copied goes by the first: it may be for it. */
+  private lateFor(index: number, state: number): HeldFinishes | undefined {
+    if (state === BatchEntry.refused) return this.late[0];
+    return this.late.find(({ target }) => this.batch.carries(index, TARGET_MAC, target));
+  }
+
+  private countHeld(): number {
+    let count = 0;
+    for (let index = 0; index < this.late.length; index += 1) count += this.late[index]?.count ?? 0;
+    return count;
+  }
+
+  private isPending(id: number): boolean {
+    return this.finishes.waits(id) || this.late.some((held) => held.has(id));
   }
 
   private countFailed(): string | undefined {
@@ -206,7 +245,7 @@ export class PacketReceiver {
 
   private deliverAll(): void {
     const { batch, frames } = this;
-    const { emitted } = this.settings;
+    const { emission } = this.settings;
     const count = batch.length;
     let delivered = 0;
     let bytes = 0;
@@ -215,12 +254,13 @@ export class PacketReceiver {
       delivered += 1;
       bytes += batch.frameLength(index);
       if (frames.observed) {
-        if (emitted !== undefined) emitted.bypassCandidate = batch.isBypassCandidate(index);
+        emission?.begin(batch.isBypassCandidate(index));
         const cursor = batch.load(index);
         frames.emit(cursor);
         cursor.end();
       } else this.settings.counters.dropped.noSubscriber += 1;
     }
+    emission?.end();
     const { counters } = this.settings;
     counters.framesReceived += delivered;
     counters.bytesReceived += bytes;

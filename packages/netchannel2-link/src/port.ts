@@ -1,4 +1,4 @@
-import { FramePool, HotStream, PortCounters } from '@netchannel2/frames';
+import { FramePool, HotStream } from '@netchannel2/frames';
 import type {
   Domain,
   DomainId,
@@ -9,7 +9,8 @@ import type {
   GrantedFrame,
 } from '@netchannel2/xen';
 import { BehaviorSubject, type Observable } from 'rxjs';
-import { DROP_REASONS, type DropReason } from './drop-reasons';
+import { type BypassAcceptance, GuestBypasses } from './bypass/guest-bypasses';
+import type { GuestBypassInfo } from './bypass/guest-site';
 import { Vif2Link } from './link';
 import {
   type ConnectedRings,
@@ -18,6 +19,7 @@ import {
   type LinkSettings,
   type ReceiveOffer,
 } from './link-settings';
+import { Vif2Counters } from './vif2-counters';
 
 /** What a vif2 can do right now: nothing; frames; frames, but the peer has not finished any for ten seconds. */
 export type LinkState = 'down' | 'up' | 'stalled';
@@ -50,6 +52,18 @@ export interface Vif2Connection {
   readonly fragmentKind: FragmentKind;
   readonly onlySource: Uint8Array | undefined;
   readonly sourceGrantsExactly: boolean;
+  /** Which messages the peer may send, and what the link is to do beyond frames. */
+  readonly extras?: Pick<LinkSettings, 'rules' | 'marksCandidates' | 'emission' | 'bypassMessage'>;
+  /** A frontend's: its backend may offer bypasses. */
+  readonly bypasses?: {
+    readonly acceptance: BypassAcceptance | undefined;
+    readonly ownMac: Uint8Array | undefined;
+  };
+}
+
+/** Decides the way of frames that do not simply go to the link. */
+export interface FrameRouter {
+  send(frame: Frame | Uint8Array): boolean;
 }
 
 /**
@@ -58,11 +72,14 @@ export interface Vif2Connection {
  */
 export abstract class Vif2Port implements FramePort {
   abstract readonly name: string;
-  readonly counters = new PortCounters<DropReason>(DROP_REASONS);
+  readonly counters = new Vif2Counters();
   private readonly frames = new HotStream<Frame>();
   private readonly writable = new HotStream<void>();
   private readonly state = new BehaviorSubject<LinkState>('down');
   private link: Vif2Link | undefined;
+  private router: FrameRouter | undefined;
+  private bypasses: GuestBypasses | undefined;
+  private readonly bypassList = new BehaviorSubject<readonly GuestBypassInfo[]>([]);
   private ownPool: FramePool | undefined;
   private forwarder: FrameForwarder | undefined;
 
@@ -93,11 +110,17 @@ export abstract class Vif2Port implements FramePort {
 
   /** Packets sent whose FINISH has not come yet. */
   get unfinished(): number {
-    return this.link?.unfinished ?? 0;
+    return (this.link?.unfinished ?? 0) + (this.bypasses?.unfinished ?? 0);
+  }
+
+  /** A frontend's bypasses: now, and whenever one changes its state. A backend has none of its own. */
+  get bypasses$(): Observable<readonly GuestBypassInfo[]> {
+    return this.bypassList;
   }
 
   send(frame: Frame | Uint8Array): boolean {
-    const link = this.link;
+    const { link, router } = this;
+    if (router !== undefined) return router.send(frame);
     if (link !== undefined) return link.send(frame);
     this.counters.sendRefused += 1;
     return false;
@@ -105,6 +128,7 @@ export abstract class Vif2Port implements FramePort {
 
   flush(): void {
     this.link?.flush();
+    this.bypasses?.flush();
   }
 
   /** Shows received packets to `forwarder` before they are copied in, on this connection and later ones. */
@@ -140,11 +164,16 @@ export abstract class Vif2Port implements FramePort {
   }
 
   /** Starts traffic on agreed rings. */
-  protected startLink(connection: Vif2Connection): void {
+  protected startLink(connection: Vif2Connection): Vif2Link {
     const pool = this.options.pool ?? this.ownPool;
     if (pool === undefined) throw new Error('openPool() comes before startLink()');
     const settings: LinkSettings = {
-      ...connection,
+      ...connection.extras,
+      rings: connection.rings,
+      fragmentKind: connection.fragmentKind,
+      onlySource: connection.onlySource,
+      sourceGrantsExactly: connection.sourceGrantsExactly,
+      ...(connection.bypasses && { bypassMessage: (message) => this.bypasses?.receive(message) }),
       domain: this.domain,
       peer: this.peer,
       pool,
@@ -161,9 +190,24 @@ export abstract class Vif2Port implements FramePort {
       stuck: () => this.linkStuck('a packet that may be mapped was not finished in 30 s'),
       stalled: (stalled) => this.state.next(stalled ? 'stalled' : 'up'),
     };
-    this.link = new Vif2Link(settings);
-    if (this.forwarder !== undefined) this.link.divert(this.forwarder);
-    this.link.start();
+    const link = new Vif2Link(settings);
+    this.link = link;
+    if (this.forwarder !== undefined) link.divert(this.forwarder);
+    if (connection.bypasses !== undefined) this.openBypasses(settings, link, connection.bypasses);
+    link.start();
+    return link;
+  }
+
+  /** @param message a bypass message that is no answer. @returns `false` when the link is down. */
+  protected sendControl(message: Int32Array): boolean {
+    if (this.link?.up !== true) return false;
+    this.link.sendControl(message, false);
+    return true;
+  }
+
+  /** Frames take the router's ways from now on; `undefined`: the link's. */
+  protected route(router: FrameRouter | undefined): void {
+    this.router = router;
   }
 
   /** Sends nothing new; takes what the peer has sent so far. */
@@ -173,6 +217,9 @@ export abstract class Vif2Port implements FramePort {
 
   /** Ends traffic and lets go of grants, leases and timers; rings and port are the driver's. Idempotent. */
   protected stopLink(): void {
+    this.router = undefined;
+    this.bypasses?.end();
+    this.bypasses = undefined;
     this.link?.stop();
     this.link = undefined;
     this.ownPool?.close();
@@ -185,6 +232,20 @@ export abstract class Vif2Port implements FramePort {
     this.frames.complete();
     this.writable.complete();
     this.state.complete();
+    this.bypassList.complete();
+  }
+
+  private openBypasses(
+    settings: LinkSettings,
+    parent: Vif2Link,
+    { acceptance, ownMac }: NonNullable<Vif2Connection['bypasses']>,
+  ): void {
+    const site = { ...settings, counters: this.counters, middle: this.peer, parent, ownMac };
+    const bypasses = new GuestBypasses(site, acceptance, (list) => {
+      this.route(list.length > 0 ? bypasses : undefined);
+      this.bypassList.next(list);
+    });
+    this.bypasses = bypasses;
   }
 
   private offer(): ReceiveOffer {

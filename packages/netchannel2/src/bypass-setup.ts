@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-import { DOMID_SELF } from '@netchannel2/xen';
+import { DOMID_FIRST_RESERVED, DOMID_SELF } from '@netchannel2/xen';
 import { MessageType, messageHeader, messageSize, messageType } from './message-header';
 
 const FIXED_SIZE = 32;
@@ -79,6 +79,7 @@ export function readBypassSetup(
   const peerDomain = domains >>> 16;
   if (ringDomain !== DOMID_SELF && ringDomain !== sender) return `ring pages of domain ${ringDomain}`;
   if (peerDomain === self) return 'own domain as peer';
+  if (peerDomain >= DOMID_FIRST_RESERVED) return `reserved domain ${peerDomain} as peer`;
   if ((macLow & 1) !== 0) return 'group address as remote MAC';
   const refs = (first: number) =>
     Array.from({ length: pages }, (_, page) => (words[at + first + page] ?? 0) >>> 0);

@@ -114,11 +114,19 @@ export class UringProducer {
     return this.refresh() && this.consumed === this.published;
   }
 
-  /** {@link drained}, and when not, asks for an event at the moment it will be. */
-  awaitDrained(): boolean {
-    if (this.drained()) return true;
-    Atomics.store(this.control, this.struct + CONS_EVENT, this.published);
-    return this.drained();
+  /**
+   * Whether the peer took everything before `index`, which was published; when not, asks for an event at the moment it does.
+   *
+   * @param index as {@link producedIndex} was when the messages in question had been committed.
+   */
+  awaitTaken(index: number): boolean {
+    if (this.hasTaken(index)) return true;
+    Atomics.store(this.control, this.struct + CONS_EVENT, index | 0);
+    return this.hasTaken(index);
+  }
+
+  private hasTaken(index: number): boolean {
+    return this.refresh() && ((this.consumed - index) | 0) >= 0;
   }
 
   /** The rare cases: a wrap, too little room by what is known, a message too large. */

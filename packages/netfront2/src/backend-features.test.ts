@@ -19,7 +19,12 @@ describe('what a backend offers', () => {
     ['more pages than we take', { 'max-ring-page-order': '9' }, 4, false],
     ['nonsense', { 'max-ring-page-order': '-3', 'feature-receiver-copy': 'yes' }, 0, false],
   ])('%s', async (_, nodes, maxRingPageOrder, receiverCopy) => {
-    expect(await readBackendFeatures(linkTo(nodes))).toEqual({ maxRingPageOrder, receiverCopy });
+    const features = { maxRingPageOrder, receiverCopy, bypass: false };
+    expect(await readBackendFeatures(linkTo(nodes))).toEqual(features);
+    expect(await readBackendFeatures(linkTo({ ...nodes, 'feature-bypass': '1' }))).toEqual({
+      ...features,
+      bypass: true,
+    });
   });
 
   it('version 0 is refused', async () => {

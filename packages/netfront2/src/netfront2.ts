@@ -7,7 +7,7 @@ import {
   type FrontendDriver,
   parseMac,
 } from '@netchannel2/device-registry';
-import { FRONTEND_VIEW } from '@netchannel2/netchannel2';
+import { FRONTEND_VIEW, SUGGEST_BYPASS_SIZE, writeSuggestBypass } from '@netchannel2/netchannel2';
 import { type Vif2Options, Vif2Port } from '@netchannel2/netchannel2-link';
 import { type Errno, errnoNumber } from '@netchannel2/xen';
 import createDebug from 'debug';
@@ -18,13 +18,23 @@ const debug = createDebug('netchannel2:netfront2');
 
 const DEFAULT_RING_ORDER = 1;
 
-export type Netfront2Options = Vif2Options;
+/** Bypasses a frontend takes part in at the same time, by default (spec vif2.md §6.3). */
+const DEFAULT_MOST_BYPASSES = 5;
+
+export interface Netfront2Options extends Vif2Options {
+  /** Bypasses this frontend takes part in at the same time, 0 … 64. Default 5; 0 agrees to none. */
+  readonly maxBypasses?: number | undefined;
+}
 
 /** The frontend of one vif2: a port for frames in the guest. */
 export class Netfront2 extends Vif2Port implements FrontendDevice {
   readonly name: string;
   private rings: RingMemory | undefined;
   private receiverCopy = false;
+  /** The toolstack vouches for the backend: only such a one may set bypasses up. */
+  private backendTrusted = false;
+  private bypassAgreed = false;
+  private readonly maxBypasses: number;
   private ownMac: string | undefined;
 
   constructor(
@@ -33,6 +43,7 @@ export class Netfront2 extends Vif2Port implements FrontendDevice {
   ) {
     super(deviceLink.domain, deviceLink.peer, options);
     this.name = `netfront2-${deviceLink.domain.id}.${deviceLink.number}`;
+    this.maxBypasses = mostBypasses(options.maxBypasses);
   }
 
   /** The guest's own address, as the toolstack wrote it; known from `prepare` on. */
@@ -46,6 +57,8 @@ export class Netfront2 extends Vif2Port implements FrontendDevice {
     this.ownMac = await link.readOwn('mac');
     const features = await readBackendFeatures(link);
     this.receiverCopy = features.receiverCopy;
+    this.backendTrusted = (await link.readOwn('remote-trusted')) !== '0';
+    this.bypassAgreed = features.bypass && this.backendTrusted && this.maxBypasses > 0;
     const order = Math.min(this.options.ringPageOrder ?? DEFAULT_RING_ORDER, features.maxRingPageOrder);
     if (!this.openPool()) throw new DeviceError('ENOMEM', 'no pages left for a frame pool');
     try {
@@ -57,7 +70,7 @@ export class Netfront2 extends Vif2Port implements FrontendDevice {
     return {
       ...this.rings.nodes(),
       'protocol-version': String(PROTOCOL_VERSION),
-      'feature-bypass': '0',
+      'feature-bypass': this.bypassAgreed ? '1' : '0',
       'gnttab-version': String(link.domain.grants.version),
     };
   }
@@ -78,7 +91,31 @@ export class Netfront2 extends Vif2Port implements FrontendDevice {
       onlySource,
       // What comes from a backend may be transitive, and then cannot be granted on.
       sourceGrantsExactly: false,
+      extras: {
+        rules: { ring: 'parent', peerTrusted: this.backendTrusted, offersBypasses: false },
+        marksCandidates: this.bypassAgreed,
+      },
+      bypasses: {
+        acceptance: this.bypassAgreed ? { most: this.maxBypasses } : undefined,
+        ownMac: parseMac(this.ownMac),
+      },
     });
+  }
+
+  /**
+   * Tells the backend that a bypass to another guest would be welcome. A hint: it may be ignored, and is for a guest the
+   * backend does not trust.
+   *
+   * @param mac the other guest's address, `xx:xx:xx:xx:xx:xx`.
+   * @returns `false` when no bypasses were agreed on, or the link is down.
+   * @throws RangeError when that is no address.
+   */
+  suggestBypass(mac: string): boolean {
+    const bytes = parseMac(mac);
+    if (bytes === undefined) throw new RangeError(`${mac} is not a MAC address`);
+    const message = new Int32Array(SUGGEST_BYPASS_SIZE / 4);
+    writeSuggestBypass(message, 0, bytes);
+    return this.bypassAgreed && this.sendControl(message);
   }
 
   closing(): void {
@@ -125,6 +162,11 @@ export class Netfront2 extends Vif2Port implements FrontendDevice {
     this.rings?.end();
     this.rings = undefined;
   }
+}
+
+function mostBypasses(value = DEFAULT_MOST_BYPASSES): number {
+  if (Number.isInteger(value) && value >= 0 && value <= 64) return value;
+  throw new RangeError(`vif2 option maxBypasses is ${value}: give an integer from 0 to 64`);
 }
 
 /**

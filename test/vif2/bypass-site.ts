@@ -1,0 +1,163 @@
+import { Bridge } from '@netchannel2/bridge';
+import { Machine, type SimulatedDomain } from '@netchannel2/hypervisor';
+import {
+  BypassProposer,
+  type BypassProposerOptions,
+  type Netback2,
+  netback2Driver,
+} from '@netchannel2/netback2';
+import { type Netfront2, type Netfront2Options, netfront2Driver } from '@netchannel2/netfront2';
+import { VirtualClock, WiredDevice } from '@netchannel2/testing';
+import type { Version } from './vif2-pair';
+
+/** A guest on the bridge, and what arrived there. */
+export interface BypassGuest {
+  readonly domain: SimulatedDomain;
+  readonly device: WiredDevice<Netfront2, Netback2>;
+  readonly front: Netfront2;
+  readonly back: Netback2;
+  readonly mac: Uint8Array;
+  /** Numbers of the frames that arrived, in order. */
+  readonly received: number[];
+}
+
+export interface BypassSiteOptions extends BypassProposerOptions {
+  readonly host?: Version;
+  /** One guest each. Default two of version 2. */
+  readonly guests?: readonly Version[];
+  readonly trusted?: boolean;
+  readonly front?: Netfront2Options;
+  readonly backendNodes?: Readonly<Record<string, string>>;
+  readonly frontendNodes?: Readonly<Record<string, string>>;
+}
+
+const text = (mac: Uint8Array) => Array.from(mac, (byte) => byte.toString(16).padStart(2, '0')).join(':');
+
+/** Guests on one bridge in dom0, whose netback2s share a proposer; on virtual time. */
+export class BypassSite {
+  readonly clock = new VirtualClock();
+  readonly machine = Machine.boot({
+    memoryBytes: 64 << 20,
+    scheduler: this.clock,
+    now: () => this.clock.now(),
+  });
+  readonly host: SimulatedDomain;
+  readonly bridge = new Bridge({ scheduler: this.clock });
+  readonly proposer: BypassProposer;
+  readonly guests: readonly BypassGuest[];
+  private before: readonly number[] = [];
+
+  constructor(private readonly options: BypassSiteOptions = {}) {
+    this.host = this.machine.createDomain({
+      name: 'dom0',
+      grantTableVersion: options.host ?? 2,
+      memoryPages: 4096,
+    });
+    this.proposer = new BypassProposer({ policy: { kind: 'manual' }, ...options });
+    this.guests = (options.guests ?? [2, 2]).map((version, index) => this.addGuest(version, index));
+  }
+
+  /** Connects everybody, twice: the first connection leaves behind what domains keep for the next ones. */
+  async start(): Promise<void> {
+    for (const round of [1, 2]) {
+      for (const { device, back } of this.guests) {
+        await device.connect();
+        if (round === 1) this.bridge.add(back);
+      }
+      await this.clock.settle();
+      this.introduce();
+      await this.clock.settle();
+      if (round === 2) break;
+      for (const { device } of this.guests) await device.disconnect();
+      await this.clock.settle();
+      this.before = this.resources();
+    }
+    for (const { received } of this.guests) received.length = 0;
+  }
+
+  /** Everybody says something to everybody: the bridge knows where they are. */
+  introduce(): void {
+    for (const { front, mac } of this.guests) front.send(numbered(BROADCAST, mac, 60, 0));
+  }
+
+  guest(index: number): BypassGuest {
+    const guest = this.guests[index];
+    if (guest === undefined) throw new Error(`there is no guest ${index}`);
+    return guest;
+  }
+
+  /** Proposes a bypass from the first to the second guest and lets it come up. */
+  async propose(): Promise<void> {
+    const reason = this.proposer.propose(this.guest(0).back, this.guest(1).back);
+    if (reason !== undefined) throw new Error(reason);
+    await this.clock.settle();
+  }
+
+  /** A bypass in use in both directions. */
+  async open(): Promise<void> {
+    await this.propose();
+    for (let round = 0; round < 2; round += 1) {
+      this.send(0, 1, 0, 60);
+      this.send(1, 0, 0, 60);
+      await this.clock.settle();
+    }
+    for (const { received } of this.guests) received.length = 0;
+  }
+
+  /** Sends one frame. @returns whether there was room. */
+  send(from: number, to: number, number: number, length: number): boolean {
+    const source = this.guest(from);
+    return source.front.send(numbered(this.guest(to).mac, source.mac, length, number));
+  }
+
+  states(): string[] {
+    return this.proposer.bypasses.map(({ state }) => state);
+  }
+
+  resources(): readonly number[] {
+    return [this.host, ...this.guests.map(({ domain }) => domain)].flatMap((domain) => [
+      domain.memory.freePages,
+      domain.grants.freeRefs,
+    ]);
+  }
+
+  /** What is not back where it was before the second connection; all guests must have been disconnected. */
+  leaks(): unknown[] {
+    const now = this.resources();
+    const resources = now.map((count, index) => (this.before[index] ?? 0) - count);
+    return [...resources.filter((count) => count !== 0), ...this.machine.leaks()];
+  }
+
+  async stop(): Promise<void> {
+    for (const { device } of this.guests) await device.disconnect();
+    await this.clock.settle();
+  }
+
+  private addGuest(version: Version, index: number): BypassGuest {
+    const { trusted = true, front, backendNodes, frontendNodes } = this.options;
+    const domain = this.machine.createDomain({ grantTableVersion: version, memoryPages: 2048 });
+    const mac = Uint8Array.of(2, 0, 0, 0, 1, index + 1);
+    const device = new WiredDevice({
+      guest: domain,
+      host: this.host,
+      frontend: netfront2Driver({ poolPages: 128, ...front }),
+      backend: netback2Driver({ poolPages: 128, bypasses: this.proposer }),
+      frontendNodes: { mac: text(mac), ...frontendNodes },
+      backendNodes: { 'remote-mac': text(mac), 'remote-trusted': trusted ? '1' : '0', ...backendNodes },
+    });
+    const received: number[] = [];
+    device.frontend.frames$.subscribe((frame) => received.push(frame.uint32(14)));
+    return { domain, device, front: device.frontend, back: device.backend, mac, received };
+  }
+}
+
+export const BROADCAST = new Uint8Array(6).fill(0xff);
+
+/** An Ethernet frame that carries its number behind the header; at least 18 bytes. */
+export function numbered(target: Uint8Array, source: Uint8Array, length: number, number: number): Uint8Array {
+  const frame = Uint8Array.from({ length }, (_, index) => (index * 7 + number * 31) & 0xff);
+  frame.set(target, 0);
+  frame.set(source, 6);
+  frame.set([0x88, 0xb5, number >>> 24, number >>> 16, number >>> 8, number], 12);
+  return frame;
+}
