@@ -5,10 +5,8 @@ import {
   messageType,
   suggestBypassMac,
 } from '@netchannel2/netchannel2';
-import type { EmissionWatch, FrameRouter, Vif2Link } from '@netchannel2/netchannel2-link';
+import type { EmissionWatch, FrameRouter, PacketFlow, Vif2Link } from '@netchannel2/netchannel2-link';
 import type { Domain, DomainId, Frame, FramePort, FrameView } from '@netchannel2/xen';
-import type { MiddleBypass } from './bypass-middle';
-import type { BypassOrder } from './bypass-order';
 import { PairTraffic } from './bypass-policy';
 
 /** A guest that agreed to bypasses, as its backend knows it. */
@@ -24,6 +22,26 @@ export interface BypassGuest {
   readonly trusted: boolean;
   /** Bypasses it may take part in at the same time. */
   readonly most: number;
+}
+
+/** A bypass as its ends know it. */
+export interface JoinedBypass {
+  readonly handle: number;
+  /** BYPASS_FRONTEND_READY came. @param port as in the message. */
+  answered(port: number): void;
+  /** BYPASS_DISABLED came. */
+  disabled(end: BypassEnd): void;
+  /** BYPASS_DETACHED came. */
+  detached(end: BypassEnd): void;
+  /** The end's connection is over. */
+  gone(end: BypassEnd): void;
+}
+
+/** A pair whose order is kept, at its destination. */
+export interface KeptOrder {
+  readonly flow: PacketFlow;
+  /** Whether a frame for the destination belongs to the pair. */
+  covers(frame: Frame | Uint8Array): boolean;
 }
 
 /** What the ends of one middle share. */
@@ -42,12 +60,12 @@ export interface BypassSite {
  */
 export class BypassEnd implements EmissionWatch, FrameRouter {
   /** Pairs whose order is kept, this guest being the destination. */
-  readonly orders: BypassOrder[] = [];
+  readonly orders: KeptOrder[] = [];
   /** What this guest sent, by destination. */
   readonly traffic = new Map<BypassEnd, PairTraffic>();
-  readonly bypasses = new Set<MiddleBypass>();
+  readonly bypasses = new Set<JoinedBypass>();
   /** The bypass whose BYPASS_FRONTEND has not been answered: the answer names none. */
-  awaited: MiddleBypass | undefined;
+  awaited: JoinedBypass | undefined;
   /** Bypasses of this guest whose pages it has not unmapped. */
   leaked = 0;
   private readonly macHigh: number;
@@ -167,7 +185,7 @@ export class BypassEnd implements EmissionWatch, FrameRouter {
     return undefined;
   }
 
-  private flowOf(frame: Frame | Uint8Array): BypassOrder['flow'] | undefined {
+  private flowOf(frame: Frame | Uint8Array): PacketFlow | undefined {
     for (const order of this.orders) if (order.covers(frame)) return order.flow;
     return undefined;
   }

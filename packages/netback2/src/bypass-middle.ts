@@ -8,7 +8,7 @@ import {
 } from '@netchannel2/netchannel2';
 import { DOMID_SELF } from '@netchannel2/xen';
 import type { Subscription } from 'rxjs';
-import type { BypassEnd } from './bypass-end';
+import type { BypassEnd, JoinedBypass } from './bypass-end';
 import type { BypassMemory, BypassRefs } from './bypass-memory';
 import { BypassOrder } from './bypass-order';
 import {
@@ -37,7 +37,7 @@ export interface MiddleBypassOwner {
 }
 
 /** One bypass at the middle: carries out what the table says. */
-export class MiddleBypass {
+export class MiddleBypass implements JoinedBypass {
   /** Bytes the ends wrote into the rings, as they claim: toward the backend-like end, and toward the frontend-like one. */
   bytesToBackend = 0;
   bytesToFrontend = 0;
@@ -98,14 +98,12 @@ export class MiddleBypass {
     this.dispatch('withdraw');
   }
 
-  /** BYPASS_FRONTEND_READY. */
   answered(port: number): void {
     this.port = port;
     if (port <= 0) this.front.told = false;
     this.dispatch(port > 0 ? 'ready' : 'refused');
   }
 
-  /** BYPASS_DISABLED. */
   disabled(end: BypassEnd): void {
     const side = this.sideOf(end);
     if (!side.told) return;
@@ -113,7 +111,6 @@ export class MiddleBypass {
     this.dispatch(this.front.draining || this.back.draining ? 'disabled' : 'allDisabled');
   }
 
-  /** BYPASS_DETACHED. */
   detached(end: BypassEnd): void {
     const side = this.sideOf(end);
     if (!side.told) return;
@@ -122,7 +119,6 @@ export class MiddleBypass {
     this.dispatch(this.anyTold ? 'detached' : 'allDetached');
   }
 
-  /** The end's parent connection is over, and what it had of this bypass with it. */
   gone(end: BypassEnd): void {
     const side = this.sideOf(end);
     side.told = false;

@@ -1,7 +1,7 @@
 import { type HeldFinishes, PacketFlow } from '@netchannel2/netchannel2-link';
 import type { DeferredWork, Frame } from '@netchannel2/xen';
 import type { Subscription } from 'rxjs';
-import type { BypassEnd } from './bypass-end';
+import type { BypassEnd, KeptOrder } from './bypass-end';
 
 /** A FINISH is held back at most this long (spec vif2.md §4.3). */
 const LONGEST_HOLD = 1000;
@@ -11,7 +11,7 @@ const LONGEST_HOLD = 1000;
  * all before it. Packets are forwarded with fragments, so that the destination finishes them too, and the source's FINISHes
  * wait for that (spec vif2.md §6.2). Once the source uses the bypass nothing comes this way any more.
  */
-export class BypassOrder {
+export class BypassOrder implements KeptOrder {
   private readonly held: HeldFinishes;
   /** Of the packets handed to the destination. */
   readonly flow = new PacketFlow(() => this.settle());
@@ -30,7 +30,6 @@ export class BypassOrder {
     destination.orders.push(this);
   }
 
-  /** Whether a frame for the destination is one of the source's. */
   covers(frame: Frame | Uint8Array): boolean {
     return this.source.isSource(frame) && this.destination.isTarget(frame);
   }
