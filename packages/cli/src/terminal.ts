@@ -10,6 +10,8 @@ export interface Terminal {
   out(text: string): void;
   /** Standard error: progress, complaints. */
   error(text: string): void;
+  /** Resolves when a command that runs until it is stopped has to stop. Default: at SIGINT or SIGTERM. */
+  stopped?(): Promise<void>;
 }
 
 /** Widest line used although the terminal has room for more: wider tables are hard to read. */

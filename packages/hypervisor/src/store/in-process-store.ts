@@ -3,7 +3,9 @@ import { domainId } from '@netchannel2/xen';
 import {
   type ByteDuplex,
   inProcessPair,
+  listenOnSocket,
   XenStoreClient,
+  type XenStoreListener,
   XenStoreServer,
   type XenStoreServerOptions,
 } from '@netchannel2/xenstore';
@@ -24,6 +26,7 @@ export class InProcessStore implements StoreService {
   readonly server: XenStoreServer;
   readonly #toolstack: XenStoreClient;
   readonly #connections = new Map<number, Closable[]>();
+  readonly #listeners: XenStoreListener[] = [];
   /** Homes not complete yet. */
   readonly #building = new Map<number, Promise<void>>();
 
@@ -79,7 +82,19 @@ export class InProcessStore implements StoreService {
     void home?.then(remove, remove);
   }
 
+  /**
+   * {@inheritDoc StoreService.listen}
+   *
+   * @param path default: `XENSTORED_PATH`, else where Xen's tools look.
+   */
+  async listen(path?: string): Promise<XenStoreListener> {
+    const listener = await listenOnSocket(this.server, path);
+    this.#listeners.push(listener);
+    return listener;
+  }
+
   close(): void {
+    for (const listener of this.#listeners) void listener.close();
     for (const domid of [...this.#connections.keys()]) this.release(domid);
     this.#toolstack.close();
     this.server.close();

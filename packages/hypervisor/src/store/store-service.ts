@@ -1,5 +1,5 @@
 import type { XenStore } from '@netchannel2/xen';
-import type { ByteDuplex } from '@netchannel2/xenstore';
+import type { ByteDuplex, XenStoreListener } from '@netchannel2/xenstore';
 
 /** The xenstore daemon as the machine needs it: who exists, and a connection for each. */
 export interface StoreService {
@@ -13,6 +13,8 @@ export interface StoreService {
   introduce(domid: number, name: string): void;
   /** A domain is being destroyed: its connection, watches and nodes' rights end. */
   release(domid: number): void;
+  /** Serves a unix socket besides, as the daemon of a real host does; it closes with the machine. */
+  listen(path?: string): Promise<XenStoreListener>;
   /** The machine is switched off. */
   close(): void;
 }
