@@ -41,6 +41,16 @@ export class PortRecord implements BridgePort, BridgePortCounters {
   forwarded = 0;
   notLearned = 0;
   subscription: Subscription | undefined;
+  /** Addresses of the last frame from here, good as long as table and time are those of then. */
+  readonly last = {
+    version: -1,
+    now: 0,
+    sourceHigh: 0,
+    sourceLow: 0,
+    targetHigh: 0,
+    targetLow: 0,
+    target: -1,
+  };
   /** The port, where it can hand on packets in grants. */
   readonly target: ForwardingTarget | undefined;
 

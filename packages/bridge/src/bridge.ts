@@ -3,6 +3,7 @@ import type { Frame, FramePort, FrameView, GrantedFrame } from '@netchannel2/xen
 import createDebug from 'debug';
 import { asyncScheduler, type SchedulerLike } from 'rxjs';
 import { type BridgePort, PortRecord } from './bridge-port';
+import { BurstClock } from './burst-clock';
 import { MacTable, NO_PORT } from './mac-table';
 
 const debug = createDebug('netchannel2:bridge');
@@ -48,7 +49,7 @@ export interface BridgeAddress {
  */
 export class Bridge {
   readonly name: string;
-  private readonly scheduler: SchedulerLike;
+  private readonly clock: BurstClock;
   private readonly table: MacTable;
   /** By number, with holes; addresses name ports by it. */
   private readonly byNumber: (PortRecord | undefined)[] = [];
@@ -68,7 +69,7 @@ export class Bridge {
       );
     if (!(ageing >= 0)) throw new RangeError(`bridge option ageing is ${ageing}: give milliseconds from 0`);
     this.name = options.name ?? 'bridge';
-    this.scheduler = options.scheduler ?? asyncScheduler;
+    this.clock = new BurstClock(options.scheduler ?? asyncScheduler);
     this.table = new MacTable({ capacity, addressesPerPort, ageing, seed: options.seed ?? 0 });
   }
 
@@ -120,7 +121,7 @@ export class Bridge {
   /** The addresses known now. */
   addresses(): BridgeAddress[] {
     const found: BridgeAddress[] = [];
-    this.table.forEach(this.scheduler.now(), (high, low, number, age) => {
+    this.table.forEach(this.clock.now(), (high, low, number, age) => {
       const record = this.byNumber[number];
       if (record !== undefined) found.push({ mac: formatAddress(high, low), port: record.port, age });
     });
@@ -152,9 +153,9 @@ export class Bridge {
       from.invalid += 1;
       return;
     }
-    const now = this.scheduler.now();
+    const now = this.clock.now();
     this.learn(from, frame, now);
-    const to = this.destination(frame, now);
+    const to = this.destination(from, frame, now);
     if (to === undefined) this.flood(from, frame, length);
     else if (to === from) from.filtered += 1;
     else deliver(to, frame, length);
@@ -167,8 +168,8 @@ export class Bridge {
   private readonly forwardGranted = (from: PortRecord, granted: GrantedFrame): boolean => {
     const { head } = granted;
     if (!isForwardable(head)) return false;
-    const now = this.scheduler.now();
-    const to = this.destination(head, now);
+    const now = this.clock.now();
+    const to = this.destination(from, head, now);
     const members = this.members;
     if (to === undefined ? !canFlood(members, from, granted) : to !== from && !accepts(to, granted))
       return false;
@@ -190,15 +191,50 @@ export class Bridge {
     return true;
   };
 
+  /** Frames come in runs between the same two addresses: the table is asked again only when something may have changed. */
   private learn(from: PortRecord, frame: FrameView, now: number): void {
-    if (!this.table.learn(frame.uint16(6), frame.uint32(8), from.number, now)) from.notLearned += 1;
+    const { last, number } = from;
+    const high = frame.uint16(6);
+    const low = frame.uint32(8);
+    if (this.isKnown(from, now) && last.sourceLow === low && last.sourceHigh === high) return;
+    if (!this.table.learn(high, low, number, now)) {
+      from.notLearned += 1;
+      return;
+    }
+    this.refresh(from, now);
+    last.sourceHigh = high;
+    last.sourceLow = low;
   }
 
   /** The port the destination was last seen on; `undefined`: all. */
-  private destination(frame: FrameView, now: number): PortRecord | undefined {
+  private destination(from: PortRecord, frame: FrameView, now: number): PortRecord | undefined {
+    const { last } = from;
     const high = frame.uint16(0);
-    const number = isGroup(high) ? NO_PORT : this.table.lookup(high, frame.uint32(2), now);
-    return number === NO_PORT ? undefined : this.byNumber[number];
+    if (isGroup(high)) return undefined;
+    const low = frame.uint32(2);
+    if (!this.isKnown(from, now) || last.targetLow !== low || last.targetHigh !== high) {
+      const number = this.table.lookup(high, low, now);
+      this.refresh(from, now);
+      last.targetHigh = high;
+      last.targetLow = low;
+      last.target = number;
+    }
+    return last.target === NO_PORT ? undefined : this.byNumber[last.target];
+  }
+
+  private isKnown({ last }: PortRecord, now: number): boolean {
+    return last.version === this.table.version && last.now === now;
+  }
+
+  /** What is remembered from here on is of this table and time; what was remembered of another is forgotten. */
+  private refresh(from: PortRecord, now: number): void {
+    if (this.isKnown(from, now)) return;
+    const { last } = from;
+    last.version = this.table.version;
+    last.now = now;
+    // No frame has a group address as its source, and none to a group is looked up.
+    last.sourceHigh = GROUP;
+    last.targetHigh = GROUP;
   }
 
   private flood(from: PortRecord, frame: Frame, length: number): void {
@@ -251,7 +287,9 @@ function isForwardable(frame: FrameView): boolean {
   return !isLinkLocal(frame.uint16(0), frame.uint32(2));
 }
 
-const isGroup = (high: number): boolean => (high & 0x0100) !== 0;
+const GROUP = 0x0100;
+
+const isGroup = (high: number): boolean => (high & GROUP) !== 0;
 
 const isLinkLocal = (high: number, low: number): boolean =>
   high === LINK_LOCAL_HIGH && (low & 0xfffffff0) >>> 0 === LINK_LOCAL_LOW;

@@ -33,6 +33,8 @@ export class MacTable {
   private readonly mask: number;
   private readonly shift: number;
   private readonly perPort: number[] = [];
+  /** Changes whenever an address appears, disappears or moves to another port. */
+  version = 0;
   private hand = 0;
   private count = 0;
 
@@ -177,10 +179,12 @@ export class MacTable {
   private take(slot: number, port: number): void {
     this.ports[slot] = port;
     this.perPort[port] = this.held(port) + 1;
+    this.version += 1;
   }
 
   private letGo(slot: number): void {
     const port = this.ports[slot] as number;
     this.perPort[port] = this.held(port) - 1;
+    this.version += 1;
   }
 }

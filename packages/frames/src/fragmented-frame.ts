@@ -51,6 +51,11 @@ export abstract class FragmentedFrame implements FrameView {
 
   uint8(offset: number): number {
     if (offset < 0 || offset >= this.byteLength) return 0;
+    const first = this.lengths[0] as number;
+    if (offset < first) {
+      const page = this.pages[0] as LeasedPage;
+      return page.bytes[page.base + (this.offsets[0] as number) + offset] as number;
+    }
     let rest = offset;
     for (let index = 0; index < this.fragmentCount; index += 1) {
       const length = this.lengths[index] ?? 0;
@@ -64,7 +69,12 @@ export abstract class FragmentedFrame implements FrameView {
   }
 
   uint16(offset: number): number {
-    return (this.uint8(offset) << 8) | this.uint8(offset + 1);
+    const end = offset + 2;
+    if (offset < 0 || end > this.byteLength || end > (this.lengths[0] as number))
+      return (this.uint8(offset) << 8) | this.uint8(offset + 1);
+    const { bytes, base } = this.pages[0] as LeasedPage;
+    const at = base + (this.offsets[0] as number) + offset;
+    return ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
   }
 
   uint32(offset: number): number {

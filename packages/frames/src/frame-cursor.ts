@@ -1,4 +1,4 @@
-import type { Frame } from '@netchannel2/xen';
+import { type Frame, FrameChecksum, FrameSegmentation, type LeasedPage } from '@netchannel2/xen';
 import { FragmentedFrame } from './fragmented-frame';
 import { LeasedFrame } from './leased-frame';
 
@@ -7,6 +7,15 @@ import { LeasedFrame } from './leased-frame';
  * `end()`; between emissions it is empty.
  */
 export class FrameCursor extends FragmentedFrame implements Frame {
+  /** Fills an empty cursor with a packet that lies in one page: `addFragment` of most packets. */
+  loadPage(page: LeasedPage, offset: number, length: number): void {
+    this.pages[0] = page;
+    this.offsets[0] = offset;
+    this.lengths[0] = length;
+    this.fragmentCount = 1;
+    this.byteLength = length;
+  }
+
   retain(): Frame | undefined {
     return this.fragmentCount === 0 ? undefined : LeasedFrame.of(this);
   }
@@ -16,6 +25,12 @@ export class FrameCursor extends FragmentedFrame implements Frame {
 
   /** Ends the emission: the cursor and all views read as empty. The driver releases its pages itself. */
   end(): void {
-    this.detach();
+    if (this.checksum !== FrameChecksum.unknown || this.segmentation !== FrameSegmentation.none) {
+      this.detach();
+      return;
+    }
+    this.generation += 1;
+    this.byteLength = 0;
+    this.fragmentCount = 0;
   }
 }

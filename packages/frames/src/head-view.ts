@@ -22,7 +22,10 @@ export class HeadView implements GrantedHead {
   }
 
   uint16(offset: number): number {
-    return (this.uint8(offset) << 8) | this.uint8(offset + 1);
+    if (offset < 0 || offset + 2 > this.byteLength) return (this.uint8(offset) << 8) | this.uint8(offset + 1);
+    const { bytes } = this.area;
+    const at = this.area.base + this.offset + offset;
+    return ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
   }
 
   uint32(offset: number): number {

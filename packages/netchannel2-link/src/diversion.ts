@@ -1,6 +1,6 @@
 import type { PooledPage } from '@netchannel2/frames';
-import { type PacketHead, PacketType, SMALLEST_FRAME } from '@netchannel2/netchannel2';
-import type { FrameForwarder, GrantedFrameHold } from '@netchannel2/xen';
+import { PacketFlag, type PacketHead, PacketType, SMALLEST_FRAME } from '@netchannel2/netchannel2';
+import { FrameChecksum, type FrameForwarder, type GrantedFrameHold } from '@netchannel2/xen';
 import { GrantedPacket, type GrantedPacketSource } from './granted-packet';
 import type { LinkSettings } from './link-settings';
 import { type ParkedPacket, ParkedPackets } from './parked-packets';
@@ -20,6 +20,8 @@ export type Diverted = (typeof Diverted)[keyof typeof Diverted];
 export class Diversion implements GrantedPacketSource {
   readonly parked: ParkedPackets;
   private readonly granted: GrantedPacket;
+  private id = 0;
+  private candidate = false;
   private current: ParkedPacket | undefined;
 
   private constructor(
@@ -28,12 +30,11 @@ export class Diversion implements GrantedPacketSource {
     /** Who is asked; nobody while it is `undefined`. */
     public forwarder: FrameForwarder | undefined,
     private readonly page: PooledPage,
-    maxPackets: number,
     finished: (id: number, obtained: boolean) => void,
     private readonly earlier: () => boolean,
   ) {
     this.granted = new GrantedPacket(packet, page, settings.peer, this);
-    this.parked = new ParkedPackets(maxPackets, finished);
+    this.parked = new ParkedPackets(finished);
   }
 
   /**
@@ -46,28 +47,63 @@ export class Diversion implements GrantedPacketSource {
     settings: LinkSettings,
     packet: PacketHead,
     forwarder: FrameForwarder,
-    maxPackets: number,
     finished: (id: number, obtained: boolean) => void,
     earlier: () => boolean,
   ): Diversion | undefined {
     const page = settings.pool.take();
     if (page === undefined) return undefined;
-    return new Diversion(settings, packet, forwarder, page, maxPackets, finished, earlier);
+    return new Diversion(settings, packet, forwarder, page, finished, earlier);
   }
 
-  /** @param messageOffset of the packet's message in the ring. */
+  /**
+   * Shows the packet that the link read.
+   *
+   * @param messageOffset of its message in the ring.
+   */
   offer(messageOffset: number): Diverted {
-    const { packet, granted, page, forwarder } = this;
+    const { packet, forwarder } = this;
     const prefix = packet.prefixSize;
     if (forwarder === undefined || prefix < SMALLEST_FRAME) return Diverted.refused;
-    const { rings, pool, onlySource, sourceGrantsExactly } = this.settings;
-    // The one fetch of these bytes, should they be believed: what is looked at here is what goes on.
-    pool.memory.copy(page, 0, rings.consume, messageOffset + packet.prefixOffset, prefix);
-    granted.load(packet.type === PacketType.receiverCopy && sourceGrantsExactly);
+    this.copyHead(messageOffset + packet.prefixOffset, prefix);
+    this.granted.load(packet.type === PacketType.receiverCopy && this.settings.sourceGrantsExactly);
+    return this.show(forwarder, packet.id, packet.flags);
+  }
+
+  /** As {@link offer}, for a packet without offloads and with one fragment at most (`size` 0: none). */
+  offerPlain(
+    id: number,
+    offset: number,
+    prefix: number,
+    ref: number,
+    from: number,
+    size: number,
+    flags: number,
+  ): Diverted {
+    const { forwarder, granted } = this;
+    if (forwarder === undefined || prefix < SMALLEST_FRAME) return Diverted.refused;
+    this.copyHead(offset, prefix);
+    granted.loadPlain(prefix, prefix + size, this.settings.sourceGrantsExactly);
+    if ((flags & PacketFlag.dataValidated) !== 0) granted.checksum = FrameChecksum.validated;
+    if (size > 0) granted.loadPiece(ref, from, size);
+    return this.show(forwarder, id, flags);
+  }
+
+  /** The one fetch of these bytes, should they be believed: what is looked at here is what goes on. */
+  private copyHead(offset: number, length: number): void {
+    const { rings, pool } = this.settings;
+    pool.memory.copy(this.page, 0, rings.consume, offset, length);
+  }
+
+  private show(forwarder: FrameForwarder, id: number, flags: number): Diverted {
+    const { onlySource, emission } = this.settings;
     if (onlySource !== undefined && !this.comesFrom(onlySource)) return Diverted.refused;
+    this.id = id;
+    this.candidate = (flags & PacketFlag.bypassCandidate) !== 0;
     this.current = undefined;
-    const taken = forwarder.forward(granted);
-    granted.clear();
+    emission?.begin(this.candidate);
+    const taken = forwarder.forward(this.granted);
+    emission?.end();
+    this.granted.clear();
     const current = this.current as ParkedPacket | undefined;
     if (current === undefined) return taken ? Diverted.dropped : Diverted.refused;
     this.current = undefined;
@@ -76,14 +112,17 @@ export class Diversion implements GrantedPacketSource {
   }
 
   deliverEarlier(): boolean {
-    return this.earlier();
+    const here = this.earlier();
+    // Other frames were emitted meanwhile.
+    this.settings.emission?.begin(this.candidate);
+    return here;
   }
 
   hold(): GrantedFrameHold {
     let current = this.current;
     if (current === undefined) {
       // One share is this end's, so that the packet is not over before the forwarder has shown it to everybody.
-      current = this.parked.park(this.packet.id);
+      current = this.parked.park(this.id);
       this.current = current;
     }
     current.holders += 1;

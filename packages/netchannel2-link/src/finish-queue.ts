@@ -1,9 +1,13 @@
 import {
   FINISH_PACKET_SIZE,
+  MessageType,
+  messageHeader,
   NO_SPACE,
   type UringProducer,
-  writeFinishPacket,
 } from '@netchannel2/netchannel2';
+import { UnfinishedIds } from './unfinished-ids';
+
+const HEADER = messageHeader(MessageType.finishPacket, 0, FINISH_PACKET_SIZE);
 
 /**
  * FINISHes on their way to the peer. The reserve keeps room for all of them; a peer that does not publish what it consumed
@@ -12,6 +16,8 @@ import {
 export class FinishQueue {
   /** FINISHes that found no room. */
   pending = 0;
+  /** Packets whose FINISH is not in the ring yet: the peer cannot know that they are over. */
+  readonly unfinished: UnfinishedIds;
 
   private readonly ids: Int32Array;
   private readonly flags: Uint8Array;
@@ -21,11 +27,12 @@ export class FinishQueue {
     private readonly producer: UringProducer,
     readonly capacity: number,
   ) {
+    this.unfinished = new UnfinishedIds(capacity);
     this.ids = new Int32Array(capacity);
     this.flags = new Uint8Array(capacity);
   }
 
-  /** @returns `false` when the queue is full: the peer is at fault. */
+  /** @param id one of {@link unfinished}. @returns `false` when the queue is full: the peer is at fault. */
   finish(id: number, flags: number): boolean {
     if (this.pending === 0 && this.write(id, flags)) return true;
     if (this.pending === this.capacity) return false;
@@ -45,17 +52,14 @@ export class FinishQueue {
     this.pending -= sent;
   }
 
-  /** Whether the peer cannot know yet that packet `id` is finished. */
-  waits(id: number): boolean {
-    for (let index = 0; index < this.pending; index += 1) if (this.ids[index] === id) return true;
-    return false;
-  }
-
   private write(id: number, flags: number): boolean {
-    const at = this.producer.claim(FINISH_PACKET_SIZE, 0);
+    const { producer } = this;
+    const at = producer.claim(FINISH_PACKET_SIZE, 0);
     if (at === NO_SPACE) return false;
-    writeFinishPacket(this.producer.words, at, id, flags);
-    this.producer.commit(FINISH_PACKET_SIZE);
+    producer.words[at] = HEADER | (flags << 8);
+    producer.words[at + 1] = id;
+    producer.commit(FINISH_PACKET_SIZE);
+    this.unfinished.remove(id);
     return true;
   }
 }

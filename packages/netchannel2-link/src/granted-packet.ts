@@ -28,6 +28,9 @@ export class GrantedPacket implements GrantedFrame {
   segmentSize = 0;
   transitive = false;
   fragmentCount = 0;
+  private firstRef = 0;
+  private firstOffset = 0;
+  private firstLength = 0;
 
   /** @param area a page of this domain that nobody else writes; its first bytes take the prefix. */
   constructor(
@@ -42,16 +45,37 @@ export class GrantedPacket implements GrantedFrame {
   /** Takes over what the packet's head says, the prefix being in the area already. */
   load(transitive: boolean): void {
     const { packet } = this;
-    this.head.load(0, packet.prefixSize);
-    this.byteLength = packet.length;
-    this.fragmentCount = packet.fragments;
+    const fragments = packet.fragments;
+    this.loadPlain(packet.prefixSize, packet.length, transitive);
+    this.fragmentCount = fragments;
+    if (fragments > 0) {
+      this.firstRef = packet.fragmentRef(0);
+      this.firstOffset = packet.fragmentOffset(0);
+      this.firstLength = packet.fragmentSize(0);
+    }
+    if ((packet.flags | packet.segmentation) !== 0) this.loadProperties();
+  }
+
+  /** A packet without offloads, whole in its prefix. */
+  loadPlain(prefix: number, byteLength: number, transitive: boolean): void {
+    this.head.load(0, prefix);
+    this.byteLength = byteLength;
+    this.fragmentCount = 0;
     this.transitive = transitive;
+    if (this.checksum === FrameChecksum.unknown && this.segmentation === FrameSegmentation.none) return;
     this.checksum = FrameChecksum.unknown;
     this.checksumStart = 0;
     this.checksumOffset = 0;
     this.segmentation = FrameSegmentation.none;
     this.segmentSize = 0;
-    if ((packet.flags | packet.segmentation) !== 0) this.loadProperties();
+  }
+
+  /** Gives a plain packet its one fragment. */
+  loadPiece(ref: number, offset: number, length: number): void {
+    this.fragmentCount = 1;
+    this.firstRef = ref;
+    this.firstOffset = offset;
+    this.firstLength = length;
   }
 
   /** The packet is over. */
@@ -62,15 +86,15 @@ export class GrantedPacket implements GrantedFrame {
   }
 
   fragmentRef(index: number): GrantRef {
-    return this.packet.fragmentRef(index) as GrantRef;
+    return (index === 0 ? this.firstRef : this.packet.fragmentRef(index)) as GrantRef;
   }
 
   fragmentOffset(index: number): number {
-    return this.packet.fragmentOffset(index);
+    return index === 0 ? this.firstOffset : this.packet.fragmentOffset(index);
   }
 
   fragmentLength(index: number): number {
-    return this.packet.fragmentSize(index);
+    return index === 0 ? this.firstLength : this.packet.fragmentSize(index);
   }
 
   deliverEarlier(): boolean {

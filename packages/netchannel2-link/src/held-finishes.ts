@@ -31,10 +31,6 @@ export class HeldFinishes {
     this.added();
   }
 
-  has(id: number): boolean {
-    return this.ids.includes(id);
-  }
-
   /** Sends all that are held, in order. */
   release(): void {
     const ids = this.ids.splice(0);

@@ -1,27 +1,34 @@
 import type { HotStream } from '@netchannel2/frames';
 import {
   FINISH_NOT_OBTAINED,
+  LARGEST_PREFIX,
+  messageSize,
+  PACKET_FIXED_SIZE,
+  PACKET_FRAGMENT_SIZE,
   PacketDrop,
   PacketFlag,
   PacketHead,
   PacketType,
   packetDrop,
   packetFault,
+  SMALLEST_FRAME,
   type UringConsumer,
 } from '@netchannel2/netchannel2';
-import type { Frame, FrameForwarder } from '@netchannel2/xen';
+import { type Frame, type FrameForwarder, type GrantRef, PAGE_SIZE } from '@netchannel2/xen';
 import { Diversion, Diverted } from './diversion';
 import type { FinishQueue } from './finish-queue';
 import type { HeldFinishes } from './held-finishes';
-import { IdSet } from './id-set';
 import type { LinkSettings } from './link-settings';
-import { BatchEntry, ReceiveBatch } from './receive-batch';
+import { BatchEntry, OWED, ReceiveBatch } from './receive-batch';
 
 /** Packets with impossible fragments in a row that end the connection (spec §7). */
 const MOST_BAD_RANGES = 16;
 /** Where an Ethernet frame has its addresses. */
 const TARGET_MAC = 0;
 const SOURCE_MAC = 6;
+/** Bits of a PACKET's third word that a plain packet has not: a segmentation type, a blank checksum. */
+const NOT_PLAIN = 0x00ff0000 | (PacketFlag.csumBlank << 8);
+const NOT_TAKEN = 'peer does not take its FINISHes';
 /** Packets in a row whose bytes could not be had that end the connection (spec §7). */
 const MOST_FAILED_COPIES = 100;
 
@@ -29,7 +36,6 @@ const MOST_FAILED_COPIES = 100;
 export class PacketReceiver {
   private readonly head = new PacketHead();
   private readonly batch: ReceiveBatch;
-  private readonly batchIds = new IdSet(512);
   private readonly maxFragments: number;
   private readonly frames: HotStream<Frame>;
   private readonly onlySource: Uint8Array | undefined;
@@ -68,33 +74,113 @@ export class PacketReceiver {
 
   /** Takes the message the consumer stands on. @returns what ends the connection, or `undefined`. */
   receive(): string | undefined {
+    if (this.receivePlain()) return this.earlierFault;
     const { head, consumer } = this;
     head.read(consumer.header, consumer.words, consumer.messageWord);
     const fault = packetFault(head, this.bypass);
     if (fault !== undefined) return fault;
-    const id = head.id;
+    const { id } = head;
+    const { unfinished } = this.finishes;
     const owed = head.type !== PacketType.small;
-    if (owed) head.readFragments(consumer.words, consumer.messageWord);
-    if (this.diversion?.forwarder !== undefined) {
-      const diverted = this.divert(this.diversion, id, owed);
-      if (this.earlierFault !== undefined || this.ended) return this.earlierFault;
-      if (diverted !== Diverted.refused) return this.countDiverted(id, owed, diverted);
-    }
     if (owed) {
-      const pending = this.finishes.pending + this.countHeld();
-      const parked = this.diversion?.parked;
-      if (this.owed + pending + (parked?.size ?? 0) >= this.maxPackets)
-        return 'more unfinished packets than allowed';
-      if (!this.batchIds.add(id) || (pending > 0 && this.isPending(id)) || parked?.has(id) === true) {
-        return 'id of a packet that is still unfinished';
-      }
-      this.owed += 1;
+      head.readFragments(consumer.words, consumer.messageWord);
+      if (unfinished.size >= this.maxPackets) return 'more unfinished packets than allowed';
+      if (unfinished.has(id)) return 'id of a packet that is still unfinished';
+      unfinished.add(id);
     }
     const drop = packetDrop(head, this.maxFragments);
     if (drop !== undefined) return this.refuse(id, owed, drop);
     this.badRanges = 0;
-    if (this.batch.add(head, consumer.messageOffset, owed)) return undefined;
-    return this.addLater(owed);
+    const { diversion } = this;
+    if (diversion?.forwarder !== undefined && this.frames.observers < 2 && !this.isLate()) {
+      const diverted = diversion.offer(consumer.messageOffset);
+      if (diverted !== Diverted.refused || this.ended)
+        return this.countDiverted(id, head.length, owed, diverted);
+    }
+    return this.addToBatch(owed) ? undefined : this.addLater(owed);
+  }
+
+  private addToBatch(owed: boolean): boolean {
+    if (!this.batch.add(this.head, this.consumer.messageOffset, owed)) return false;
+    if (owed) this.owed += 1;
+    return true;
+  }
+
+  /** The FINISH of a dropped packet keeps its place among those of its batch. */
+  private refuseLater(id: number): void {
+    this.batch.addRefused(id);
+    this.owed += 1;
+  }
+
+  /**
+   * Most packets: inline as a whole, or a prefix and one fragment, together at most a page, without offloads. One look at
+   * each word of the message; a packet that is anything else, or breaks a rule, is left as it was found.
+   */
+  private receivePlain(): boolean {
+    const { consumer } = this;
+    if (this.late.length > 0) return false;
+    const { words, messageWord: at } = consumer;
+    const kind = words[at + 2] as number;
+    if ((kind & NOT_PLAIN) !== 0) return false;
+    const prefix = (words[at + 3] as number) & 0xffff;
+    const rest = messageSize(consumer.header) - PACKET_FIXED_SIZE - prefix;
+    if (prefix > LARGEST_PREFIX) return false;
+    const type = kind & 0xff;
+    if (type === PacketType.small) {
+      return rest >>> 3 === 0 && prefix >= SMALLEST_FRAME && this.takeInline(prefix, (kind >>> 8) & 0xff);
+    }
+    if (type !== PacketType.receiverCopy || rest >>> 3 !== 1) return false;
+    const range = words[at + 5] as number;
+    const size = range & 0xffff;
+    const from = range >>> 16;
+    const length = prefix + size;
+    if (size === 0 || from + size > PAGE_SIZE || length < SMALLEST_FRAME || length > PAGE_SIZE) return false;
+    const id = words[at + 1] as number;
+    const { unfinished } = this.finishes;
+    if (unfinished.size >= this.maxPackets || unfinished.has(id)) return false;
+    return this.takePiece(id, prefix, words[at + 6] as GrantRef, from, size, (kind >>> 8) & 0xff);
+  }
+
+  private takeInline(length: number, flags: number): boolean {
+    const offset = this.consumer.messageOffset + PACKET_FIXED_SIZE;
+    const { diversion } = this;
+    this.badRanges = 0;
+    if (diversion?.forwarder !== undefined && this.frames.observers < 2) {
+      const diverted = diversion.offerPlain(0, offset, length, 0, 0, 0, flags);
+      if (diverted !== Diverted.refused || this.ended) {
+        this.countReceived(length);
+        return true;
+      }
+    }
+    return this.batch.addInline(offset, length, flags);
+  }
+
+  private takePiece(
+    id: number,
+    prefix: number,
+    ref: GrantRef,
+    from: number,
+    size: number,
+    flags: number,
+  ): boolean {
+    const offset = this.consumer.messageOffset + PACKET_FIXED_SIZE + PACKET_FRAGMENT_SIZE;
+    const { diversion, batch } = this;
+    const { unfinished } = this.finishes;
+    unfinished.add(id);
+    if (diversion?.forwarder !== undefined && this.frames.observers < 2) {
+      const diverted = diversion.offerPlain(id, offset, prefix, ref, from, size, flags);
+      if (diverted !== Diverted.refused || this.ended) {
+        this.earlierFault = this.countDiverted(id, prefix + size, true, diverted);
+        return true;
+      }
+    }
+    if (batch.addPiece(id, offset, prefix, ref, from, size, flags)) {
+      this.owed += 1;
+      this.badRanges = 0;
+      return true;
+    }
+    unfinished.remove(id);
+    return false;
   }
 
   /**
@@ -109,7 +195,6 @@ export class PacketReceiver {
         this.settings,
         this.head,
         forwarder,
-        this.maxPackets,
         (id, obtained) => this.finishLater(id, obtained ? 0 : FINISH_NOT_OBTAINED),
         () => this.deliverEarlier(),
       );
@@ -130,16 +215,15 @@ export class PacketReceiver {
 
   /** Gets the bytes of all packets, finishes and emits them. @returns what ends the connection, or `undefined`. */
   complete(): string | undefined {
-    const batch = this.batch;
-    if (batch.length === 0) return undefined;
+    const { batch } = this;
+    const count = batch.length;
+    if (count === 0) return undefined;
     this.completing = true;
     batch.obtain();
-    const fault = this.finishAll();
-    this.owed = 0;
-    this.batchIds.clear();
-    if (fault === undefined) this.deliverAll();
-    for (let index = 0; index < batch.length; index += 1) batch.releasePages(index);
-    batch.clear();
+    const fault = this.owed > 0 ? this.finishAll(count) : undefined;
+    if (fault === undefined) this.deliverAll(count);
+    else for (let index = 0; index < count; index += 1) batch.releasePages(index);
+    batch.length = 0;
     this.completing = false;
     return fault;
   }
@@ -152,30 +236,7 @@ export class PacketReceiver {
     if (this.completing) return;
     this.batch.forgetCopies();
     for (let index = 0; index < this.batch.length; index += 1) this.batch.releasePages(index);
-    this.batch.clear();
-  }
-
-  /** Only packets that break no rule are shown; the others take the ordinary way, where that is found out. */
-  private divert(diversion: Diversion, id: number, owed: boolean): Diverted {
-    // Somebody else listens, who is to see all frames.
-    if (this.frames.observers > 1) return Diverted.refused;
-    const pending = this.finishes.pending + this.countHeld();
-    const { parked } = diversion;
-    if (owed) {
-      if (this.owed + pending + parked.size >= this.maxPackets) return Diverted.refused;
-      const unfinished = this.batchIds.has(id) || parked.has(id) || (pending > 0 && this.isPending(id));
-      if (unfinished) return Diverted.refused;
-    }
-    if (packetDrop(this.head, this.maxFragments) !== undefined || this.isLate()) return Diverted.refused;
-    const { emission } = this.settings;
-    emission?.begin(this.isCandidate());
-    const diverted = diversion.offer(this.consumer.messageOffset);
-    emission?.end();
-    return diverted;
-  }
-
-  private isCandidate(): boolean {
-    return (this.head.flags & PacketFlag.bypassCandidate) !== 0;
+    this.batch.length = 0;
   }
 
   /** The packet in hand goes where FINISHes are held back, as far as its sender lets us see: it only fools itself. */
@@ -186,53 +247,52 @@ export class PacketReceiver {
     return this.late.some(({ target }) => target.every((byte, index) => byte === bytes[at + index]));
   }
 
-  private countDiverted(id: number, owed: boolean, diverted: Diverted): string | undefined {
+  private countReceived(length: number): void {
     const { counters } = this.settings;
     counters.framesReceived += 1;
-    counters.bytesReceived += this.head.length;
-    this.badRanges = 0;
+    counters.bytesReceived += length;
+  }
+
+  /** @returns what ends the connection, or `undefined`. */
+  private countDiverted(id: number, length: number, owed: boolean, diverted: Diverted): string | undefined {
+    if (this.earlierFault !== undefined || this.ended) return this.earlierFault;
+    this.countReceived(length);
     if (diverted === Diverted.taken || !owed) return undefined;
-    return this.finishes.finish(id, FINISH_NOT_OBTAINED) ? undefined : 'peer does not take its FINISHes';
+    return this.finishes.finish(id, FINISH_NOT_OBTAINED) ? undefined : NOT_TAKEN;
   }
 
   private deliverEarlier(): boolean {
     this.earlierFault = this.complete();
-    this.settings.emission?.begin(this.isCandidate());
     return this.earlierFault === undefined && !this.ended;
   }
 
-  private finishAll(): string | undefined {
-    const { batch, finishes } = this;
-    const count = batch.length;
+  private finishAll(count: number): string | undefined {
+    const { finishes } = this;
+    const { states, ids } = this.batch;
     let fault: string | undefined;
     for (let index = 0; index < count; index += 1) {
-      const state = batch.state(index);
-      if (state !== BatchEntry.filled) {
-        if (state === BatchEntry.failed) fault = this.countFailed() ?? fault;
-      } else this.failedCopies = 0;
-      if (!batch.isOwed(index)) continue;
-      const flags = state === BatchEntry.filled ? 0 : FINISH_NOT_OBTAINED;
-      const held = this.late.length === 0 ? undefined : this.lateFor(index, state);
-      if (held !== undefined) held.hold(batch.id(index), flags);
-      else if (!finishes.finish(batch.id(index), flags)) fault = 'peer does not take its FINISHes';
+      const state = states[index] as number;
+      if ((state & OWED) === 0) continue;
+      if (state === (BatchEntry.filled | OWED)) this.failedCopies = 0;
+      else if (state === (BatchEntry.failed | OWED)) fault = this.countFailed() ?? fault;
+      if (this.late.length > 0 && this.holdLate(index, state)) continue;
+      const flags = state === (BatchEntry.filled | OWED) ? 0 : FINISH_NOT_OBTAINED;
+      if (!finishes.finish(ids[index] as number, flags)) fault = NOT_TAKEN;
     }
+    this.owed = 0;
     return fault;
   }
 
-  /** Where the FINISH of packet `index` is held back, if it is. What was not copied goes by the first: it may be for it. */
-  private lateFor(index: number, state: number): HeldFinishes | undefined {
-    if (state === BatchEntry.refused) return this.late[0];
-    return this.late.find(({ target }) => this.batch.carries(index, TARGET_MAC, target));
-  }
-
-  private countHeld(): number {
-    let count = 0;
-    for (let index = 0; index < this.late.length; index += 1) count += this.late[index]?.count ?? 0;
-    return count;
-  }
-
-  private isPending(id: number): boolean {
-    return this.finishes.waits(id) || this.late.some((held) => held.has(id));
+  /** Holds the FINISH of packet `index` back where it is to be. What was not copied goes by the first: it may be for it. */
+  private holdLate(index: number, state: number): boolean {
+    const { late, batch } = this;
+    const held =
+      state === (BatchEntry.refused | OWED)
+        ? late[0]
+        : late.find(({ target }) => batch.carries(index, TARGET_MAC, target));
+    if (held === undefined) return false;
+    held.hold(batch.ids[index] as number, state === (BatchEntry.filled | OWED) ? 0 : FINISH_NOT_OBTAINED);
+    return true;
   }
 
   private countFailed(): string | undefined {
@@ -243,22 +303,30 @@ export class PacketReceiver {
       : undefined;
   }
 
-  private deliverAll(): void {
+  /** Emits what was obtained, and gives the pages of each packet back right after it. */
+  private deliverAll(count: number): void {
     const { batch, frames } = this;
+    const { states, lengths, firstPages } = batch;
     const { emission } = this.settings;
-    const count = batch.length;
+    const filtered = this.onlySource !== undefined || this.onlyTarget !== undefined;
     let delivered = 0;
     let bytes = 0;
-    for (let index = 0; index < count && !this.ended; index += 1) {
-      if (batch.state(index) !== BatchEntry.filled || !this.isAllowed(index)) continue;
-      delivered += 1;
-      bytes += batch.frameLength(index);
-      if (frames.observed) {
-        emission?.begin(batch.isBypassCandidate(index));
-        const cursor = batch.load(index);
-        frames.emit(cursor);
-        cursor.end();
-      } else this.settings.counters.dropped.noSubscriber += 1;
+    for (let index = 0; index < count; index += 1) {
+      const length = lengths[index] as number;
+      if (((states[index] as number) & ~OWED) === BatchEntry.filled && !this.ended) {
+        if (!filtered || this.isAllowed(index)) {
+          delivered += 1;
+          bytes += length;
+          if (frames.observed) {
+            emission?.begin(batch.isBypassCandidate(index));
+            const cursor = batch.load(index);
+            frames.emit(cursor);
+            cursor.end();
+          } else this.settings.counters.dropped.noSubscriber += 1;
+        }
+      }
+      if (length <= PAGE_SIZE) firstPages[index]?.release();
+      else batch.releasePages(index);
     }
     emission?.end();
     const { counters } = this.settings;
@@ -285,20 +353,16 @@ export class PacketReceiver {
     if (this.batch.length > 0) {
       const fault = this.complete();
       if (fault !== undefined || this.ended) return fault;
-      if (owed) {
-        this.owed = 1;
-        this.batchIds.add(this.head.id);
-      }
-      if (this.batch.add(this.head, this.consumer.messageOffset, owed)) return undefined;
+      if (this.addToBatch(owed)) return undefined;
     }
     this.settings.counters.dropped.noBuffer += 1;
-    if (owed) this.batch.addRefused(this.head.id);
+    if (owed) this.refuseLater(this.head.id);
     return undefined;
   }
 
   private refuse(id: number, owed: boolean, reason: PacketDrop): string | undefined {
     this.settings.counters.dropped[reason] += 1;
-    if (owed) this.batch.addRefused(id);
+    if (owed) this.refuseLater(id);
     if (reason !== PacketDrop.fragmentRange) {
       this.badRanges = 0;
       return undefined;

@@ -4,7 +4,11 @@ import {
   LARGEST_FRAGMENT_COUNT,
   LARGEST_FRAME,
   LARGEST_PREFIX,
+  MessageType,
+  messageHeader,
   NO_SPACE,
+  PACKET_FIXED_SIZE,
+  PACKET_FRAGMENT_SIZE,
   PacketFlag,
   PacketType,
   packetSize,
@@ -40,6 +44,8 @@ export const SendOutcome = {
 } as const;
 export type SendOutcome = (typeof SendOutcome)[keyof typeof SendOutcome];
 
+/** The first word of a PACKET but for its size. */
+const PACKET_HEADER = messageHeader(MessageType.packet, 0, 0);
 /** Ids of small packets, which are never finished, lie outside the range of table indices. */
 const SMALL_PACKET_ID = 0x80000000 | 0;
 
@@ -118,9 +124,13 @@ export class PacketSender {
   sendFrame(frame: Frame, apart = false): SendOutcome {
     const length = frame.byteLength;
     if (length < SMALLEST_FRAME || length > LARGEST_FRAME) return this.drop('sendLength');
+    const plain = frame.checksum === FrameChecksum.unknown && frame.segmentation === FrameSegmentation.none;
+    if (plain && frame.fragmentCount === 1) {
+      if (length > LARGEST_PREFIX) return this.sendPiece(frame, length);
+      if (!apart) return this.sendInline(frame, length);
+    }
     const plan = this.plan;
-    if (frame.checksum === FrameChecksum.unknown && frame.segmentation === FrameSegmentation.none)
-      plan.clear();
+    if (plain) plan.clear();
     else {
       const reason = plan.fill(this.memory, frame, this.peerOffload);
       if (reason !== undefined) return this.drop(reason);
@@ -165,6 +175,66 @@ export class PacketSender {
     }
     this.memory.copy(this.payload, this.prefixOffset(at, fragmentCount), head.area, head.offset, prefix);
     return this.sent(size, frame.byteLength);
+  }
+
+  /** Most frames, in one piece and without offloads: short enough to be inline. */
+  private sendInline(frame: Frame, length: number): SendOutcome {
+    const { producer } = this;
+    const size = (PACKET_FIXED_SIZE + length + 7) & ~7;
+    const at = producer.claim(size, this.reserve);
+    if (at === NO_SPACE) {
+      this.refusedSize = size;
+      return SendOutcome.full;
+    }
+    const { words } = producer;
+    const page = frame.fragmentPage(0);
+    const offset = frame.fragmentOffset(0);
+    words[at + (size >> 2) - 1] = 0;
+    words[at + (size >> 2) - 2] = 0;
+    words[at] = PACKET_HEADER | (size << 16);
+    words[at + 1] = SMALL_PACKET_ID;
+    words[at + 2] = PacketType.small | this.candidateBits(page, offset);
+    words[at + 3] = length;
+    words[at + 4] = 0;
+    this.memory.copy(this.payload, (at << 2) - this.payload.base + PACKET_FIXED_SIZE, page, offset, length);
+    return this.sent(size, length);
+  }
+
+  /** Most frames, in one piece and without offloads: a prefix inline, the rest granted. */
+  private sendPiece(frame: Frame, length: number): SendOutcome {
+    const { producer, grants, prefix } = this;
+    const size = (PACKET_FIXED_SIZE + PACKET_FRAGMENT_SIZE + prefix + 7) & ~7;
+    const at = grants.free === 0 ? NO_SPACE : producer.claim(size, this.reserve);
+    if (at === NO_SPACE) {
+      this.refusedSize = size;
+      return SendOutcome.full;
+    }
+    const { words } = producer;
+    words[at + (size >> 2) - 1] = 0;
+    words[at + (size >> 2) - 2] = 0;
+    const page = frame.fragmentPage(0);
+    const offset = frame.fragmentOffset(0);
+    const id = grants.grant(frame, prefix, words, at);
+    if (id < 0) return SendOutcome.starved;
+    words[at] = PACKET_HEADER | (size << 16);
+    words[at + 1] = id;
+    words[at + 2] = this.fragmentType | this.candidateBits(page, offset);
+    words[at + 3] = prefix;
+    words[at + 4] = 0;
+    if (grants.free === 0) {
+      words[at + 2] = (words[at + 2] as number) | (PacketFlag.needEvent << 8);
+      this.urgent = true;
+    }
+    const target = (at << 2) - this.payload.base + PACKET_FIXED_SIZE + PACKET_FRAGMENT_SIZE;
+    this.memory.copy(this.payload, target, page, offset, prefix);
+    this.lastId = id;
+    return this.sent(size, length);
+  }
+
+  /** The flag of a frame that could take a bypass, in place in the third word. */
+  private candidateBits(page: MemoryArea, offset: number): number {
+    if (this.candidate === 0) return 0;
+    return ((page.bytes[page.base + offset] as number) & 1) === 0 ? this.candidate << 8 : 0;
   }
 
   private sendSmall(frame: Frame, length: number): SendOutcome {

@@ -1,5 +1,4 @@
 import type { GrantedFrameHold } from '@netchannel2/xen';
-import { UnfinishedIds } from './unfinished-ids';
 
 /** A packet whose FINISH waits for others: whoever reaches its bytes holds a share. */
 export class ParkedPacket implements GrantedFrameHold {
@@ -20,29 +19,12 @@ export class ParkedPacket implements GrantedFrameHold {
 
 /** The peer's packets that others hold. Objects are kept for the next packet. */
 export class ParkedPackets {
-  private readonly ids: UnfinishedIds;
   private readonly idle: ParkedPacket[] = [];
   private readonly all: ParkedPacket[] = [];
   private ended = false;
 
-  /**
-   * @param most packets the peer may have unfinished.
-   * @param finished nobody holds the packet any more.
-   */
-  constructor(
-    most: number,
-    private readonly finished: (id: number, obtained: boolean) => void,
-  ) {
-    this.ids = new UnfinishedIds(most);
-  }
-
-  get size(): number {
-    return this.ids.size;
-  }
-
-  has(id: number): boolean {
-    return this.ids.size > 0 && this.ids.has(id);
-  }
+  /** @param finished nobody holds the packet any more. */
+  constructor(private readonly finished: (id: number, obtained: boolean) => void) {}
 
   /** Parks packet `id` with one holder. */
   park(id: number): ParkedPacket {
@@ -50,7 +32,6 @@ export class ParkedPackets {
     packet.id = id;
     packet.holders = 1;
     packet.obtained = false;
-    this.ids.add(id);
     return packet;
   }
 
@@ -68,7 +49,6 @@ export class ParkedPackets {
 
   private release(packet: ParkedPacket): void {
     if (this.ended) return;
-    this.ids.remove(packet.id);
     this.idle.push(packet);
     this.finished(packet.id, packet.obtained);
   }

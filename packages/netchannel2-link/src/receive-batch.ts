@@ -16,7 +16,7 @@ import { type LinkSettings, PASS_BUDGET } from './link-settings';
 
 /** Most copies one packet needs: 18 fragments, each across one of our own page borders. */
 const MOST_COPIES_PER_PACKET = 36;
-const PAGES_PER_PACKET = 17;
+const MORE_PAGES = 16;
 const COPY_ATTEMPTS = 3;
 
 /** How a packet of the batch stands. */
@@ -28,6 +28,8 @@ export const BatchEntry = {
   /** A copy failed. */
   failed: 2,
 } as const;
+/** Beside the state of a packet: a FINISH is owed for it. */
+export const OWED = 0x80;
 
 /**
  * The packets of one pass: their bytes are gathered in pages of our pool by one hypercall, then they are finished and
@@ -37,23 +39,28 @@ export class ReceiveBatch {
   /** Packets in the batch. */
   length = 0;
   readonly cursor = new FrameCursor();
+  /** Ids as the peer chose them. */
+  readonly ids = new Int32Array(PASS_BUDGET);
+  /** Frame lengths. */
+  readonly lengths = new Int32Array(PASS_BUDGET);
+  /** How each packet stands ({@link BatchEntry}), and {@link OWED}. */
+  readonly states = new Uint8Array(PASS_BUDGET);
+  /** The page each packet starts in. */
+  readonly firstPages: (PooledPage | undefined)[];
 
   private readonly copies: GrantCopyBatch;
   private readonly pool: FramePool;
   private readonly memory: DomainMemory;
   private readonly peer: DomainId;
   private readonly ring: MemoryArea;
-  private readonly ids = new Int32Array(PASS_BUDGET);
-  private readonly owed = new Uint8Array(PASS_BUDGET);
-  private readonly states = new Uint8Array(PASS_BUDGET);
-  private readonly lengths = new Int32Array(PASS_BUDGET);
   /** PACKET flags, and the segmentation type above them; what depends on them is kept only where one is set. */
   private readonly properties = new Int32Array(PASS_BUDGET);
   private readonly segmentSizes = new Int32Array(PASS_BUDGET);
   private readonly csumStarts = new Int32Array(PASS_BUDGET);
   private readonly csumOffsets = new Int32Array(PASS_BUDGET);
   private readonly copiesEnd = new Int32Array(PASS_BUDGET);
-  private readonly pages: (PooledPage | undefined)[];
+  /** The pages behind the first. */
+  private readonly morePages: (PooledPage | undefined)[];
 
   constructor(settings: LinkSettings) {
     this.copies = domainCopies(settings.domain);
@@ -61,7 +68,8 @@ export class ReceiveBatch {
     this.memory = settings.pool.memory;
     this.peer = settings.peer;
     this.ring = settings.rings.consume;
-    this.pages = new Array<PooledPage | undefined>(PASS_BUDGET * PAGES_PER_PACKET).fill(undefined);
+    this.firstPages = new Array<PooledPage | undefined>(PASS_BUDGET).fill(undefined);
+    this.morePages = new Array<PooledPage | undefined>(PASS_BUDGET * MORE_PAGES).fill(undefined);
   }
 
   /** No further packet may be added before the batch is carried out. */
@@ -69,37 +77,66 @@ export class ReceiveBatch {
     return this.length === PASS_BUDGET || this.copies.length + MOST_COPIES_PER_PACKET > this.copies.capacity;
   }
 
-  id(index: number): number {
-    return this.ids[index] as number;
-  }
-
-  /** A FINISH is owed for the packet. */
-  isOwed(index: number): boolean {
-    return this.owed[index] === 1;
-  }
-
-  state(index: number): number {
-    return this.states[index] as number;
-  }
-
-  frameLength(index: number): number {
-    return this.lengths[index] as number;
-  }
-
   /** Packet `id` was dropped; only its FINISH keeps its place. */
   addRefused(id: number): void {
     const index = this.length;
     this.length = index + 1;
     this.ids[index] = id;
-    this.owed[index] = 1;
-    this.states[index] = BatchEntry.refused;
+    this.states[index] = BatchEntry.refused | OWED;
     this.lengths[index] = 0;
+    this.firstPages[index] = undefined;
     this.copiesEnd[index] = this.copies.length;
   }
 
   /**
-   * Adds a checked packet whose message lies at byte `messageOffset` of the ring. The prefix goes from the ring straight
-   * into our page: one fetch, and nothing in it has been believed before.
+   * Adds a packet that is whole in the ring, at byte `offset`. The bytes go from the ring straight into our page: one
+   * fetch, and nothing in them has been believed before.
+   *
+   * @param flags of the PACKET; no blank checksum.
+   * @returns `false` when the pool is empty.
+   */
+  addInline(offset: number, length: number, flags: number): boolean {
+    const page = this.pool.take();
+    if (page === undefined) return false;
+    this.memory.copy(page, 0, this.ring, offset, length);
+    const index = this.length;
+    this.length = index + 1;
+    this.states[index] = BatchEntry.filled;
+    this.lengths[index] = length;
+    this.firstPages[index] = page;
+    this.properties[index] = flags;
+    this.copiesEnd[index] = this.copies.length;
+    return true;
+  }
+
+  /** Adds a packet of a prefix in the ring and one fragment that end in one page. @returns as {@link addInline}. */
+  addPiece(
+    id: number,
+    offset: number,
+    prefix: number,
+    ref: GrantRef,
+    from: number,
+    size: number,
+    flags: number,
+  ): boolean {
+    const page = this.pool.take();
+    if (page === undefined) return false;
+    if (prefix > 0) this.memory.copy(page, 0, this.ring, offset, prefix);
+    const { copies } = this;
+    copies.addFromGrant(this.peer, ref, from, page, prefix, size);
+    const index = this.length;
+    this.length = index + 1;
+    this.ids[index] = id;
+    this.states[index] = BatchEntry.filled | OWED;
+    this.lengths[index] = prefix + size;
+    this.firstPages[index] = page;
+    this.properties[index] = flags;
+    this.copiesEnd[index] = copies.length;
+    return true;
+  }
+
+  /**
+   * Adds any checked packet, whose message lies at byte `messageOffset` of the ring.
    *
    * @param owed a FINISH is owed: the packet has fragments.
    * @returns `false` when the pool has too few pages.
@@ -107,27 +144,22 @@ export class ReceiveBatch {
   add(head: PacketHead, messageOffset: number, owed: boolean): boolean {
     const length = head.length;
     const index = this.length;
-    const firstPage = index * PAGES_PER_PACKET;
     const first = this.pool.take();
     if (first === undefined) return false;
-    this.pages[firstPage] = first;
-    if (length > PAGE_SIZE && !this.takePages(firstPage, length)) return false;
+    this.firstPages[index] = first;
+    if (length > PAGE_SIZE && !this.takePages(index, length)) return false;
     const prefix = head.prefixSize;
     if (prefix > 0) this.memory.copy(first, 0, this.ring, messageOffset + head.prefixOffset, prefix);
-    if (head.fragments === 1 && length <= PAGE_SIZE) {
-      const ref = head.fragmentRef(0) as GrantRef;
-      this.copies.addFromGrant(this.peer, ref, head.fragmentOffset(0), first, prefix, length - prefix);
-    } else if (owed) this.addCopies(head, firstPage);
+    if (owed) this.addCopies(head, index);
     this.length = index + 1;
     this.ids[index] = head.id;
-    this.owed[index] = owed ? 1 : 0;
-    this.states[index] = BatchEntry.filled;
+    this.states[index] = owed ? BatchEntry.filled | OWED : BatchEntry.filled;
     this.lengths[index] = length;
     this.copiesEnd[index] = this.copies.length;
     const properties = head.flags | (head.segmentation << 8);
     this.properties[index] = properties;
     if (properties !== 0) {
-      this.segmentSizes[index] = head.segmentation === SegmentationType.tcpv4 ? head.mss : 0;
+      this.segmentSizes[index] = head.mss;
       this.csumStarts[index] = head.csumStart;
       this.csumOffsets[index] = head.csumOffset;
     }
@@ -149,12 +181,16 @@ export class ReceiveBatch {
   /** Fills the cursor with packet `index`, to be emitted and ended. */
   load(index: number): FrameCursor {
     const cursor = this.cursor;
-    const firstPage = index * PAGES_PER_PACKET;
-    let left = this.lengths[index] as number;
-    for (let page = firstPage; left > 0; page += 1) {
-      const lent = this.pages[page];
-      if (lent !== undefined) cursor.addFragment(lent, 0, left < PAGE_SIZE ? left : PAGE_SIZE);
-      left -= PAGE_SIZE;
+    const length = this.lengths[index] as number;
+    const first = this.firstPages[index] as PooledPage;
+    if (length <= PAGE_SIZE) cursor.loadPage(first, 0, length);
+    else {
+      cursor.addFragment(first, 0, PAGE_SIZE);
+      let left = length - PAGE_SIZE;
+      for (let slot = index * MORE_PAGES; left > 0; slot += 1) {
+        cursor.addFragment(this.morePages[slot] as PooledPage, 0, left < PAGE_SIZE ? left : PAGE_SIZE);
+        left -= PAGE_SIZE;
+      }
     }
     if (this.properties[index] !== 0) this.loadProperties(cursor, index);
     return cursor;
@@ -162,21 +198,22 @@ export class ReceiveBatch {
 
   /** Gives up this end's leases on the pages of packet `index`. */
   releasePages(index: number): void {
-    let left = this.lengths[index] as number;
-    for (let page = index * PAGES_PER_PACKET; left > 0; page += 1) {
-      this.pages[page]?.release();
-      left -= PAGE_SIZE;
-    }
+    const length = this.lengths[index] as number;
+    if (length === 0) return;
+    this.firstPages[index]?.release();
+    if (length <= PAGE_SIZE) return;
+    const first = index * MORE_PAGES;
+    const end = first + ((length - 1) >> 12);
+    for (let slot = first; slot < end; slot += 1) this.morePages[slot]?.release();
   }
 
-  /** Its sender says that packet `index` could take a bypass. */
   isBypassCandidate(index: number): boolean {
     return ((this.properties[index] as number) & PacketFlag.bypassCandidate) !== 0;
   }
 
   /** Whether packet `index` has the address `mac` at byte `at` of its first page. */
   carries(index: number, at: number, mac: Uint8Array): boolean {
-    const page = this.pages[index * PAGES_PER_PACKET];
+    const page = this.firstPages[index];
     if (page === undefined) return false;
     for (let byte = 0; byte < 6; byte += 1) {
       if (page.bytes[page.base + at + byte] !== mac[byte]) return false;
@@ -189,21 +226,17 @@ export class ReceiveBatch {
     if (this.length > 0) this.copies.clear();
   }
 
-  clear(): void {
-    this.length = 0;
-  }
-
   /** All pages but the first. `false`: too few; none is held, the first one included. */
-  private takePages(firstPage: number, length: number): boolean {
-    const end = firstPage + ((length + PAGE_SIZE - 1) >> 12);
-    const enough = this.pool.available >= end - firstPage - 1;
-    for (let page = firstPage + 1; enough && page < end; page += 1) this.pages[page] = this.pool.take();
-    if (!enough) this.pages[firstPage]?.release();
+  private takePages(index: number, length: number): boolean {
+    const first = index * MORE_PAGES;
+    const end = first + ((length - 1) >> 12);
+    const enough = this.pool.available >= end - first;
+    for (let slot = first; enough && slot < end; slot += 1) this.morePages[slot] = this.pool.take();
+    if (!enough) this.firstPages[index]?.release();
     return enough;
   }
 
-  /** The rest of a packet that is more than one fragment into one page. */
-  private addCopies(head: PacketHead, firstPage: number): void {
+  private addCopies(head: PacketHead, index: number): void {
     const copies = this.copies;
     const fragments = head.fragments;
     let filled = head.prefixSize;
@@ -212,7 +245,8 @@ export class ReceiveBatch {
       let from = head.fragmentOffset(fragment);
       let left = head.fragmentSize(fragment);
       while (left > 0) {
-        const page = this.pages[firstPage + (filled >> 12)];
+        const number = filled >> 12;
+        const page = number === 0 ? this.firstPages[index] : this.morePages[index * MORE_PAGES + number - 1];
         if (page === undefined) return;
         const to = filled & (PAGE_SIZE - 1);
         const piece = left < PAGE_SIZE - to ? left : PAGE_SIZE - to;
@@ -231,10 +265,9 @@ export class ReceiveBatch {
       cursor.checksumStart = this.csumStarts[index] as number;
       cursor.checksumOffset = this.csumOffsets[index] as number;
     } else if ((flags & PacketFlag.dataValidated) !== 0) cursor.checksum = FrameChecksum.validated;
-    const segmentSize = this.segmentSizes[index] as number;
-    if (segmentSize > 0) {
+    if (flags >> 8 === SegmentationType.tcpv4) {
       cursor.segmentation = FrameSegmentation.tcpv4;
-      cursor.segmentSize = segmentSize;
+      cursor.segmentSize = this.segmentSizes[index] as number;
     }
   }
 
@@ -259,7 +292,7 @@ export class ReceiveBatch {
     for (let index = 0; index < this.length; index += 1) {
       const end = this.copiesEnd[index] as number;
       for (; element < end; element += 1) {
-        if (this.copies.status(element) !== GrantStatus.okay) this.states[index] = BatchEntry.failed;
+        if (this.copies.status(element) !== GrantStatus.okay) this.states[index] = BatchEntry.failed | OWED;
       }
     }
   }

@@ -75,6 +75,7 @@ export class SubPageGrants implements PacketGrants {
     const id = this.ids.take();
     if (id < 0) return -1;
     const count = frame.fragmentCount;
+    if (count === 1) return this.grantPiece(id, frame, skip, words, at);
     let left = skip;
     let written = 0;
     for (let index = 0; index < count; index += 1) {
@@ -96,6 +97,22 @@ export class SubPageGrants implements PacketGrants {
       left = 0;
     }
     this.counts[id] = written;
+    return id;
+  }
+
+  private grantPiece(id: number, frame: Frame, skip: number, words: Int32Array, at: number): number {
+    const slot = id * STRIDE;
+    const ref = this.reference(slot);
+    if (ref === NO_GRANT_REF) return this.giveUp(id, 0);
+    const page = frame.fragmentPage(0);
+    const offset = frame.fragmentOffset(0) + skip;
+    const length = frame.byteLength - skip;
+    this.entries.publishSubPage(ref, this.peer, page.frame, offset, length, true);
+    page.acquire();
+    this.pages[slot] = page;
+    this.counts[id] = 1;
+    words[at + 5] = length | (offset << 16);
+    words[at + 6] = ref;
     return id;
   }
 
@@ -173,6 +190,7 @@ export class SubPageGrants implements PacketGrants {
     const first = id * STRIDE;
     const end = first + (this.counts[id] as number);
     const hold = this.holds[id];
+    if (end === first + 1 && hold === undefined && this.releasePiece(id, first)) return;
     let busy = 0;
     for (let slot = first; slot < end; slot += 1) {
       const ref = this.refs[slot] as number as GrantRef;
@@ -195,6 +213,16 @@ export class SubPageGrants implements PacketGrants {
     this.credit.unpark(this.owners[id] as DomainId);
     // A copy that is still under way reads the sender's page, which its own grant keeps from being reused.
     hold.release(obtained || busy > 0);
+  }
+
+  /** A packet in one piece of a page of ours. `false`: the peer uses its grant still. */
+  private releasePiece(id: number, slot: number): boolean {
+    if (!this.entries.revoke(this.refs[slot] as number as GrantRef)) return false;
+    const page = this.pages[slot];
+    this.pages[slot] = undefined;
+    this.counts[id] = 0;
+    page?.release();
+    return true;
   }
 
   /** A copy of the peer's is under way: page and reference stay out of use until it ends. */

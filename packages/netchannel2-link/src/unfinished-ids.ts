@@ -1,9 +1,14 @@
+/** Ids below this are looked up directly: a sender that numbers its packets by table index never exceeds it. */
+const DIRECT = 4096;
+
 /**
- * A set of 32-bit ids a peer chose, added and removed one by one: open addressing, so that nothing is allocated.
+ * The ids of a peer's unfinished packets, added and removed one by one without allocating. They are any 32 bits; the small
+ * ones that senders use have a byte each, others a place in a table with open addressing.
  */
 export class UnfinishedIds {
   size = 0;
 
+  private readonly direct = new Uint8Array(DIRECT);
   private readonly ids: Int32Array;
   private readonly taken: Uint8Array;
   private readonly mask: number;
@@ -17,22 +22,30 @@ export class UnfinishedIds {
   }
 
   has(id: number): boolean {
-    return this.taken[this.find(id)] === 1;
+    return id >>> 0 < DIRECT ? this.direct[id] === 1 : this.taken[this.find(id)] === 1;
   }
 
   /** Adds an id that is not in the set. */
   add(id: number): void {
+    this.size += 1;
+    if (id >>> 0 < DIRECT) {
+      this.direct[id] = 1;
+      return;
+    }
     const slot = this.find(id);
     this.ids[slot] = id;
     this.taken[slot] = 1;
-    this.size += 1;
   }
 
-  /** Removes an id; one that is not there is left alone. */
+  /** Removes an id that is in the set. */
   remove(id: number): void {
-    let hole = this.find(id);
-    if (this.taken[hole] === 0) return;
     this.size -= 1;
+    if (id >>> 0 < DIRECT) this.direct[id] = 0;
+    else this.removeHashed(id);
+  }
+
+  private removeHashed(id: number): void {
+    let hole = this.find(id);
     this.taken[hole] = 0;
     // Entries behind the hole that were displaced past it move up, or they would not be found any more.
     for (let slot = (hole + 1) & this.mask; this.taken[slot] === 1; slot = (slot + 1) & this.mask) {
