@@ -14,7 +14,7 @@ export type NetfrontDrop =
   | 'checksumUnknown'
   /** Sent: the backend answered with an error. */
   | 'refusedByBackend'
-  /** Sent: not answered when the connection ended. */
+  /** Sent and not answered, or received and not emitted, when the connection ended. */
   | 'lostInFlight'
   /** Received: the backend reported an error, or its slots do not make up a packet. */
   | 'receiveError'

@@ -90,18 +90,13 @@ export class GrantedTransmitBuffers implements TransmitBuffers {
     return false;
   }
 
-  close(): number {
-    let out = 0;
+  close(): void {
     for (let id = 0; id < this.refs.length; id += 1) {
-      if (this.isLent(id)) {
-        out += 1;
-        this.takeBack(id);
-      }
+      this.takeBack(id);
       const ref = this.refs[id];
       if (ref !== undefined) this.entries.free(ref);
       this.refs[id] = undefined;
     }
     this.pool.close();
-    return out;
   }
 }

@@ -85,10 +85,22 @@ export class ReceiveQueue implements DeferredWork {
     this.open = false;
   }
 
-  /** Takes all buffers back. */
+  /** Takes all buffers back; frames that came and were not emitted are counted as lost. */
   close(): void {
-    this.open = false;
+    if (this.open) {
+      this.open = false;
+      this.countUnread();
+    }
     this.buffers.close();
+  }
+
+  private countUnread(): void {
+    let waiting = this.ring.responses();
+    while (waiting > 0) {
+      this.group.take(this.ring, waiting);
+      waiting -= this.group.slotCount;
+      this.counters.dropped.lostInFlight += 1;
+    }
   }
 
   /** Answers whether the device is still in order and open. */

@@ -82,12 +82,10 @@ export class SharedTransmitBuffers implements TransmitBuffers {
     return true;
   }
 
-  close(): number {
-    const out = this.lent.filter((page) => page !== undefined).length;
+  close(): void {
     this.lent.length = 0;
     this.free.length = 0;
     this.shared.end();
-    return out;
   }
 }
 

@@ -24,6 +24,6 @@ export interface TransmitBuffers extends CopyPages {
    * @returns `false` when the backend still uses the page: it and its reference stay out of circulation until it lets go.
    */
   takeBack(id: number): boolean;
-  /** Takes everything back. Pages in use follow when their use ends. @returns how many requests had pages out. */
-  close(): number;
+  /** Takes everything back. Pages in use follow when their use ends. */
+  close(): void;
 }

@@ -50,7 +50,11 @@ const PACKET_SLOTS_MAX = DATA_SLOTS_MIN + 1;
 export class TransmitQueue implements DeferredWork {
   deferred = false;
   private open = true;
+  /** Broken or closed: what the backend wrote is not looked at any more. */
+  private halted = false;
   private refused = false;
+  /** By request id: whether it is a frame's first, so that frames are counted rather than slots. */
+  private readonly starts: Uint8Array;
   private readonly freeIds: Int32Array;
   private freeIdCount: number;
   private readonly copy: CopiedPacket;
@@ -69,6 +73,7 @@ export class TransmitQueue implements DeferredWork {
   ) {
     this.copy = new CopiedPacket(domain.memory);
     this.freeIdCount = ring.slotCount;
+    this.starts = new Uint8Array(ring.slotCount);
     this.freeIds = Int32Array.from({ length: ring.slotCount }, (_, index) => ring.slotCount - 1 - index);
   }
 
@@ -120,12 +125,20 @@ export class TransmitQueue implements DeferredWork {
   /** Leaves the ring alone from here on. */
   halt(): void {
     this.open = false;
+    this.halted = true;
   }
 
   /** Takes all pages back; frames not answered are counted as lost. */
   close(): void {
     this.open = false;
-    this.counters.dropped.lostInFlight += this.buffers.close();
+    if (!this.halted) {
+      this.halted = true;
+      this.reap();
+    }
+    for (let id = 0; id < this.starts.length; id += 1) {
+      if (this.starts[id] === 1 && this.buffers.isLent(id)) this.counters.dropped.lostInFlight += 1;
+    }
+    this.buffers.close();
   }
 
   /** Whether the backend cuts such a packet. */
@@ -151,7 +164,7 @@ export class TransmitQueue implements DeferredWork {
       page.acquire();
       const flags = (index === 0 ? firstFlags(frame) : 0) | (index < count - 1 ? TxFlag.moreData : 0);
       const size = index === 0 ? length : frame.fragmentLength(index);
-      this.writeSlot(page, frame.fragmentOffset(index), flags, size);
+      this.writeSlot(page, frame.fragmentOffset(index), flags, size, index === 0 ? 1 : 0);
       if (index === 0) this.writeExtras(frame);
     }
     return this.accepted(length);
@@ -218,15 +231,16 @@ export class TransmitQueue implements DeferredWork {
     for (let index = 0, left = length; left > 0; index += 1, left -= PAGE_SIZE) {
       const flags = (index === 0 ? firstSlotFlags : 0) | (left > PAGE_SIZE ? TxFlag.moreData : 0);
       const size = index === 0 ? length : left < PAGE_SIZE ? left : PAGE_SIZE;
-      this.writeSlot(this.copy.page(index), 0, flags, size);
+      this.writeSlot(this.copy.page(index), 0, flags, size, index === 0 ? 1 : 0);
       if (index === 0 && frame !== undefined) this.writeExtras(frame);
     }
   }
 
-  private writeSlot(page: LeasedPage, offset: number, flags: number, size: number): void {
+  private writeSlot(page: LeasedPage, offset: number, flags: number, size: number, starts: 0 | 1): void {
     const ring = this.ring;
     this.freeIdCount -= 1;
     const id = this.freeIds[this.freeIdCount] ?? 0;
+    this.starts[id] = starts;
     const ref = this.buffers.lend(id, page);
     writeTxRequest(ring.words, ring.slot(ring.requestIndex), ref, offset, flags, id, size);
     ring.requestIndex = (ring.requestIndex + 1) | 0;
@@ -285,14 +299,15 @@ export class TransmitQueue implements DeferredWork {
       if (!this.buffers.takeBack(id)) return this.fail('backend still uses a page it answered');
       this.freeIds[this.freeIdCount] = id;
       this.freeIdCount += 1;
-      if (status !== TxStatus.okay) this.counters.dropped.refusedByBackend += 1;
+      if (status !== TxStatus.okay && this.starts[id] === 1) this.counters.dropped.refusedByBackend += 1;
     }
     return true;
   }
 
   private fail(reason: string): false {
     this.open = false;
-    this.broken(reason);
+    // What a backend did is of no interest any more once the connection ends.
+    if (!this.halted) this.broken(reason);
     return false;
   }
 }
