@@ -17,6 +17,8 @@ export class RegistryLab {
   /** `F:4`, `B:2` by the end's own driver, `T:B:5` by the toolstack, in order. */
   readonly trace: string[] = [];
   readonly root: XenStore = this.client(0, true);
+  /** Called after each state that is noted, with the trace's new entry. */
+  wrote: (entry: string) => void = () => {};
 
   client(domid: number, privileged = domid === 0): XenStore {
     return new XenStoreClient(this.server.connect({ domid, privileged }));
@@ -27,7 +29,10 @@ export class RegistryLab {
     if (domid !== 0) this.server.introduceDomain(domid);
     const home = `/local/domain/${domid}`;
     await this.root.write(`${home}/name`, `guest${domid}`);
-    if (domid === 0) return this.root.makeDirectory('/libxl');
+    if (domid === 0) {
+      await this.root.makeDirectory(`${home}/error`);
+      return this.root.makeDirectory('/libxl');
+    }
     const guest = domainId(domid);
     await this.root.setPermissions(home, [
       { domid: domainId(0), access: 'none' },
@@ -37,6 +42,16 @@ export class RegistryLab {
     for (const name of GUEST_DIRECTORIES) {
       await this.root.makeDirectory(`${home}/${name}`);
       await this.root.setPermissions(`${home}/${name}`, [{ domid: guest, access: 'none' }]);
+    }
+  }
+
+  /** Makes the home of a domain again, where it is gone. */
+  async domainReturns(domid: number): Promise<void> {
+    if (
+      (await this.root.tryRead(`/local/domain/${domid}/device`)) === undefined ||
+      !this.server.isDomainIntroduced(domid)
+    ) {
+      await this.build(domid);
     }
   }
 
@@ -100,7 +115,9 @@ export class RegistryLab {
 
   private note(who: string, path: string, value: string): void {
     if (!path.endsWith('/state') || path.startsWith('/libxl')) return;
-    this.trace.push(`${who}${path.includes('/backend/') ? 'B' : 'F'}:${value}`);
+    const entry = `${who}${path.includes('/backend/') ? 'B' : 'F'}:${value}`;
+    this.trace.push(entry);
+    this.wrote(entry);
   }
 }
 
