@@ -10,6 +10,8 @@ export class RawByteRing {
     /** Payload of the ring this end produces on. */
     readonly payload: MemoryArea,
     private readonly view: RingView,
+    /** Payload of the ring the other end produces on. */
+    readonly incoming: MemoryArea,
   ) {}
 
   /** Bytes of the ring. */

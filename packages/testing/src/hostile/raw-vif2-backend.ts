@@ -38,7 +38,7 @@ export class RawVif2Backend implements BackendDevice {
     if (typeof port === 'string') throw new DeviceError(port, 'event channel');
     this.port = port;
     if (control === undefined || produce === undefined || consume === undefined) return;
-    this.bytes = new RawByteRing(control.area, produce.area, BACKEND_VIEW);
+    this.bytes = new RawByteRing(control.area, produce.area, BACKEND_VIEW, consume.area);
   }
 
   async disconnect(): Promise<void> {

@@ -36,7 +36,7 @@ export class RawVif2Frontend implements FrontendDevice {
     this.shared = [control, produce, consume];
     this.port = port;
     initialiseControlPage(control.area);
-    this.bytes = new RawByteRing(control.area, produce.area, FRONTEND_VIEW);
+    this.bytes = new RawByteRing(control.area, produce.area, FRONTEND_VIEW, consume.area);
     return this.change({
       'protocol-version': '1',
       'ring-layout': 'prod-cons',
