@@ -8,7 +8,14 @@ import {
 } from '@netchannel2/netback2';
 import { type Netfront2, type Netfront2Options, netfront2Driver } from '@netchannel2/netfront2';
 import { VirtualClock, WiredDevice } from '@netchannel2/testing';
+import type { DeferredWork, DomainId, EventChannelPort, MemoryArea } from '@netchannel2/xen';
 import type { Version } from './vif2-pair';
+
+export interface Pump {
+  /** Frames taken so far. */
+  readonly sent: number;
+  stop(): void;
+}
 
 /** A guest on the bridge, and what arrived there. */
 export interface BypassGuest {
@@ -29,6 +36,8 @@ export interface BypassSiteOptions extends BypassProposerOptions {
   readonly front?: Netfront2Options;
   readonly backendNodes?: Readonly<Record<string, string>>;
   readonly frontendNodes?: Readonly<Record<string, string>>;
+  /** Passes by which the guests hear late of events on their parent rings, but not on bypasses. Default 0. */
+  readonly lag?: number;
 }
 
 const text = (mac: Uint8Array) => Array.from(mac, (byte) => byte.toString(16).padStart(2, '0')).join(':');
@@ -46,6 +55,7 @@ export class BypassSite {
   readonly proposer: BypassProposer;
   readonly guests: readonly BypassGuest[];
   private before: readonly number[] = [];
+  private control: MemoryArea | undefined;
 
   constructor(private readonly options: BypassSiteOptions = {}) {
     this.host = this.machine.createDomain({
@@ -54,6 +64,7 @@ export class BypassSite {
       memoryPages: 4096,
     });
     this.proposer = new BypassProposer({ policy: { kind: 'manual' }, ...options });
+    this.rememberControlPages();
     this.guests = (options.guests ?? [2, 2]).map((version, index) => this.addGuest(version, index));
   }
 
@@ -88,9 +99,13 @@ export class BypassSite {
 
   /** Proposes a bypass from the first to the second guest and lets it come up. */
   async propose(): Promise<void> {
+    this.mustPropose();
+    await this.clock.settle();
+  }
+
+  mustPropose(): void {
     const reason = this.proposer.propose(this.guest(0).back, this.guest(1).back);
     if (reason !== undefined) throw new Error(reason);
-    await this.clock.settle();
   }
 
   /** A bypass in use in both directions. */
@@ -110,6 +125,51 @@ export class BypassSite {
     return source.front.send(numbered(this.guest(to).mac, source.mac, length, number));
   }
 
+  /**
+   * Sends frames of these lengths, numbered from `first` on, whenever there is room, but no more than `burst` in one pass of
+   * the guest: what goes on meanwhile goes on between them.
+   */
+  pump(from: number, to: number, lengths: readonly number[], first = 1, burst = 2): Pump {
+    const { front, domain } = this.guest(from);
+    const pump = { sent: 0, stop: () => subscription.unsubscribe() };
+    const work: DeferredWork = {
+      deferred: false,
+      run: () => {
+        for (let count = 0; count < burst && pump.sent < lengths.length; count += 1) {
+          if (!this.send(from, to, first + pump.sent, lengths[pump.sent] ?? 60)) return;
+          pump.sent += 1;
+        }
+        if (pump.sent < lengths.length) domain.defer(work);
+        else subscription.unsubscribe();
+      },
+    };
+    const subscription = front.writable$.subscribe(() => {
+      if (pump.sent < lengths.length) domain.defer(work);
+    });
+    domain.defer(work);
+    return pump;
+  }
+
+  /** Runs `action` amid everything else, after `passes` passes of dom0. */
+  amid(passes: number, action: () => void): void {
+    let left = passes;
+    const work: DeferredWork = {
+      deferred: false,
+      run: () => {
+        if (left === 0) action();
+        else this.host.defer(work);
+        left -= 1;
+      },
+    };
+    this.host.defer(work);
+  }
+
+  /** The control page of the bypass proposed last. */
+  get controlPage(): MemoryArea {
+    if (this.control === undefined) throw new Error('there was no bypass yet');
+    return this.control;
+  }
+
   states(): string[] {
     return this.proposer.bypasses.map(({ state }) => state);
   }
@@ -121,10 +181,12 @@ export class BypassSite {
     ]);
   }
 
-  /** What is not back where it was before the second connection; all guests must have been disconnected. */
-  leaks(): unknown[] {
+  /** What is not back where it was before the second connection; all guests but the dead must have been disconnected. */
+  leaks(dead: readonly number[] = []): unknown[] {
     const now = this.resources();
-    const resources = now.map((count, index) => (this.before[index] ?? 0) - count);
+    const resources = now
+      .map((count, index) => (this.before[index] ?? 0) - count)
+      .filter((_, index) => !dead.includes((index >> 1) - 1));
     return [...resources.filter((count) => count !== 0), ...this.machine.leaks()];
   }
 
@@ -133,14 +195,40 @@ export class BypassSite {
     await this.clock.settle();
   }
 
+  /** The first single page dom0 allocates after a proposal is the bypass's control page. */
+  private rememberControlPages(): void {
+    const { memory } = this.host;
+    const { proposer } = this;
+    const allocate = memory.allocate.bind(memory);
+    const propose = proposer.propose.bind(proposer);
+    let watching = false;
+    Object.assign(memory, {
+      allocate: (pages: number) => {
+        const area = allocate(pages);
+        if (watching && pages === 1) this.control = area;
+        if (watching && pages === 1) watching = false;
+        return area;
+      },
+    });
+    Object.assign(proposer, {
+      propose: (...ends: Parameters<typeof propose>) => {
+        watching = true;
+        const reason = propose(...ends);
+        watching = false;
+        return reason;
+      },
+    });
+  }
+
   private addGuest(version: Version, index: number): BypassGuest {
     const { trusted = true, front, backendNodes, frontendNodes } = this.options;
     const domain = this.machine.createDomain({ grantTableVersion: version, memoryPages: 2048 });
+    if (this.options.lag !== undefined) hearLate(domain, this.options.lag);
     const mac = Uint8Array.of(2, 0, 0, 0, 1, index + 1);
     const device = new WiredDevice({
       guest: domain,
       host: this.host,
-      frontend: netfront2Driver({ poolPages: 128, ...front }),
+      frontend: netfront2Driver({ poolPages: 128, ringPageOrder: 3, ...front }),
       backend: netback2Driver({ poolPages: 128, bypasses: this.proposer }),
       frontendNodes: { mac: text(mac), ...frontendNodes },
       backendNodes: { 'remote-mac': text(mac), 'remote-trusted': trusted ? '1' : '0', ...backendNodes },
@@ -149,6 +237,37 @@ export class BypassSite {
     device.frontend.frames$.subscribe((frame) => received.push(frame.uint32(14)));
     return { domain, device, front: device.frontend, back: device.backend, mac, received };
   }
+}
+
+/** The ports a guest allocates for its backend are heard late: whatever is faster overtakes, if it may. */
+function hearLate(domain: SimulatedDomain, lag: number): void {
+  const { events } = domain;
+  const listen = events.listen.bind(events);
+  const allocateUnbound = events.allocateUnbound.bind(events);
+  const late = new Set<EventChannelPort>();
+  Object.assign(events, {
+    allocateUnbound: (remote: DomainId) => {
+      const port = allocateUnbound(remote);
+      if (remote === 0 && typeof port !== 'string') late.add(port);
+      return port;
+    },
+    listen: (port: EventChannelPort, handler: () => void) => {
+      if (!late.has(port)) return listen(port, handler);
+      let left = 0;
+      const work: DeferredWork = {
+        deferred: false,
+        run: () => {
+          if (left === 0) handler();
+          else domain.defer(work);
+          left -= 1;
+        },
+      };
+      return listen(port, () => {
+        if (!work.deferred) left = lag;
+        domain.defer(work);
+      });
+    },
+  });
 }
 
 export const BROADCAST = new Uint8Array(6).fill(0xff);
