@@ -93,8 +93,8 @@ export class Hypervisor {
     this.reap();
     const block = this.domains.create(domid, limits);
     if (block < 0) return block;
-    const { maxGrantFrames, maxMaptrackFrames, maxGrantVersion } = limits;
-    if (this.grants.createTable(domid, maxGrantFrames, maxMaptrackFrames, maxGrantVersion)) return block;
+    const { maxGrantFrames, maxMaptrackFrames, maxGrantVersion: maxVersion } = limits;
+    if (this.grants.createTable(domid, { maxGrantFrames, maxMaptrackFrames, maxVersion })) return block;
     this.destroyDomain(domid);
     return -1;
   }

@@ -1,11 +1,12 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import type { GrantTableOptions, GrantTableRecord } from '@netchannel2/grant-table';
 import type { DomainAccounting } from '@netchannel2/xen';
 import { asyncScheduler, type Observable, type SchedulerLike, Subject } from 'rxjs';
 import { findLeaks, type Leak } from './accounting/leaks';
 import { readAccounting } from './accounting/read-accounting';
 import { Block } from './domains/domain-block';
 import type { DomainLimits } from './domains/domain-table';
-import { bindGrantOperations, bootGuestGrants, readGrantCounters } from './grants/bind-grant-table';
+import { bindGrantOperations, bootGuestGrants } from './grants/bind-grant-table';
 import { SimulatedDomain } from './guest/simulated-domain';
 import type { SimulatedEventChannels } from './guest/simulated-event-channels';
 import { Hypervisor } from './hypervisor';
@@ -32,6 +33,8 @@ export interface MachineOptions {
   readonly now?: () => number;
   /** Whether this Xen honours transitive grants (`gnttab=transitive`). Default true. */
   readonly transitiveGrants?: boolean;
+  /** The other options of Xen's command line that concern grant tables. */
+  readonly grantTables?: GrantTableCommandLine;
   /** The xenstore daemon. Default: one of the machine's own, in process. */
   readonly store?: StoreService;
   /**
@@ -40,6 +43,20 @@ export interface MachineOptions {
    * runs: code that awaits a reply and nothing else would wait for ever.
    */
   readonly guestStore?: 'ring' | 'in-process';
+}
+
+/** What Xen's command line says of grant tables; limits are for domains that name none of their own. */
+export interface GrantTableCommandLine {
+  /** `gnttab_max_frames`. Default 64. */
+  readonly maxFrames?: number;
+  /** `gnttab_max_maptrack_frames`. Default 1024. */
+  readonly maxMaptrackFrames?: number;
+  /** `gnttab=max-ver:N`; no domain may be created with more. Default 2. */
+  readonly maxVersion?: 1 | 2;
+  /** `gnttab=transfer`. Default true. */
+  readonly transfer?: boolean;
+  /** What a copy of length 0 does: succeed at once as in current Xen (default), or be checked as in 4.17. */
+  readonly zeroLengthCopy?: 'succeed' | 'check';
 }
 
 export interface DomainOptions {
@@ -53,11 +70,11 @@ export interface DomainOptions {
   readonly mappingPages?: number;
   /** The version its kernel chooses. Default 2; with `maxGrantVersion` 1 it ends up with 1. */
   readonly grantTableVersion?: 1 | 2;
-  /** What Xen offers it. Default 2. */
+  /** What Xen offers it. Default: this Xen's `grantTables.maxVersion`. */
   readonly maxGrantVersion?: 1 | 2;
-  /** Grant frames, default 64. */
+  /** Grant frames, at least 1; -1 is the default, this Xen's `maxFrames`. */
   readonly maxGrantFrames?: number;
-  /** Maptrack frames of 256 mappings, default 1024. */
+  /** Maptrack frames of 256 mappings; -1 is the default, this Xen's `maxMaptrackFrames`. */
   readonly maxMaptrackFrames?: number;
   /** Highest event-channel port; default 1023, for the first domain the ABI's limit. */
   readonly maxEventChannelPort?: number;
@@ -84,7 +101,8 @@ export class Machine {
   readonly #thread: MachineThread;
   /** The xenstore daemon. */
   readonly store: StoreService;
-  readonly #transitiveGrants: boolean;
+  readonly #grantTables: GrantTableCommandLine;
+  readonly #grantOptions: GrantTableOptions;
   readonly #guestStore: 'ring' | 'in-process';
   /** The daemon's ends of the guests' pages. */
   readonly #rings = new Map<number, DaemonRing>();
@@ -96,13 +114,18 @@ export class Machine {
   private constructor(memory: MachineMemory, options: MachineOptions) {
     this.scheduler = options.scheduler ?? asyncScheduler;
     this.#thread = new MachineThread(memory, options.scheduler, options.now ?? (() => performance.now()));
-    this.#transitiveGrants = options.transitiveGrants ?? true;
+    this.#grantTables = options.grantTables ?? {};
+    this.#grantOptions = {
+      transitive: options.transitiveGrants ?? true,
+      transfer: this.#grantTables.transfer ?? true,
+      zeroLengthCopy: this.#grantTables.zeroLengthCopy ?? 'succeed',
+    };
     this.crashes$ = this.#crashes.asObservable();
     this.hypervisor = new Hypervisor(memory, {
       kicker: this.#thread,
       crashed: (domid, reason) => this.#crashed(domid, reason),
       scheduler: options.scheduler,
-      grantOperations: (host) => bindGrantOperations(host, { transitive: this.#transitiveGrants }),
+      grantOperations: (host) => bindGrantOperations(host, this.#grantOptions),
     });
     this.#thread.know(this.hypervisor.domains);
     this.#guestStore = options.guestStore ?? (options.scheduler === undefined ? 'ring' : 'in-process');
@@ -161,7 +184,7 @@ export class Machine {
       domid: id,
       name,
       grantTableVersion: options.grantTableVersion ?? 2,
-      transitiveGrants: this.#transitiveGrants,
+      grantOptions: this.#grantOptions,
       store,
       control: control.port2,
     };
@@ -171,7 +194,7 @@ export class Machine {
     const id = this.#nextId();
     const name = options.name ?? `Domain-${id}`;
     const privileged = options.privileged ?? id === 0;
-    const limits = limitsOf(options, id === 0, privileged);
+    const limits = limitsOf(options, this.#grantTables, id === 0, privileged);
     const block = this.hypervisor.createDomain(id, limits);
     if (block < 0) {
       throw new RangeError(
@@ -247,7 +270,15 @@ export class Machine {
     const { domains } = this.hypervisor;
     const block = domains.block(id);
     if (block === 0) return undefined;
-    return readAccounting(domains, block, readGrantCounters(this.hypervisor, id));
+    return readAccounting(domains, block, this.hypervisor.grants.counters(id));
+  }
+
+  /**
+   * A domain's grant table at this moment, entry by entry, as Xen's debug key `g` prints it; `undefined` when there is no
+   * such domain.
+   */
+  grantEntries(id: number): GrantTableRecord | undefined {
+    return this.hypervisor.grants.list(id);
   }
 
   /** Frames of the machine that nobody owns. */
@@ -309,16 +340,31 @@ export class Machine {
   }
 }
 
-function limitsOf(options: DomainOptions, first: boolean, privileged: boolean): DomainLimits {
+function limitsOf(
+  options: DomainOptions,
+  xen: GrantTableCommandLine,
+  first: boolean,
+  privileged: boolean,
+): DomainLimits {
+  const maxVersion = xen.maxVersion ?? 2;
+  const maxGrantVersion = options.maxGrantVersion ?? maxVersion;
+  if (maxGrantVersion > maxVersion) {
+    throw new RangeError(`maxGrantVersion ${maxGrantVersion} is above what this Xen offers (${maxVersion})`);
+  }
   return {
     kind: options.kind ?? 'pv',
     privileged,
     memoryPages: positive('memoryPages', options.memoryPages ?? 2048),
     mappingPages: positive('mappingPages', options.mappingPages ?? 4096),
     vcpus: options.vcpus ?? 1,
-    maxGrantFrames: positive('maxGrantFrames', options.maxGrantFrames ?? 64),
-    maxMaptrackFrames: positive('maxMaptrackFrames', options.maxMaptrackFrames ?? 1024),
-    maxGrantVersion: options.maxGrantVersion ?? 2,
+    maxGrantFrames: limit('maxGrantFrames', options.maxGrantFrames, xen.maxFrames ?? 64, 1),
+    maxMaptrackFrames: limit(
+      'maxMaptrackFrames',
+      options.maxMaptrackFrames,
+      xen.maxMaptrackFrames ?? 1024,
+      0,
+    ),
+    maxGrantVersion,
     maxEventChannelPort: options.maxEventChannelPort ?? (first ? -1 : 1023),
     wordBits: 64,
   };
@@ -328,4 +374,14 @@ function positive(name: string, value: number): number {
   if (!Number.isInteger(value) || value < 1)
     throw new RangeError(`${name} must be a whole number from 1, not ${value}`);
   return value;
+}
+
+/** A limit of the toolstack's, where -1 stands for the hypervisor's default. */
+function limit(name: string, value: number | undefined, standard: number, least: number): number {
+  const chosen = value === undefined || value === -1 ? standard : value;
+  if (!Number.isInteger(chosen) || chosen < least)
+    throw new RangeError(
+      `${name} must be a whole number from ${least}, or -1 for the default, not ${chosen}`,
+    );
+  return chosen;
 }

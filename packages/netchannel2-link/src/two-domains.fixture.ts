@@ -11,6 +11,7 @@ import {
   type GrantCopyBatch,
   type GrantEntries,
   type GrantRef,
+  type GrantStatistics,
   GrantStatus,
   type GrantTable,
   type GuestFrame,
@@ -312,6 +313,14 @@ export class PlainGrants implements GrantTable, GrantEntries {
     this.frames[ref] = frame;
     this.offsets[ref] = offset;
     this.lengths[ref] = length;
+  }
+
+  whenFree(): () => void {
+    throw new Error('the fixture has references enough');
+  }
+
+  get statistics(): GrantStatistics {
+    throw new Error('the fixture counts nothing');
   }
 
   publishTransitive(): void {

@@ -83,8 +83,35 @@ export interface GrantEntries {
   /** Whether a peer uses the grant right now; a hint only. */
   inUse(ref: GrantRef): boolean;
   /**
+   * Calls back, once, when `count` references are free: at once if they are, else when enough were given back. Who asked
+   * first is served first.
+   *
+   * @returns ends the wait.
+   */
+  whenFree(count: number, served: () => void): () => void;
+  /** What this table did since the domain started. */
+  readonly statistics: GrantStatistics;
+  /**
    * Revokes as soon as the peer lets go, then frees the reference and calls `ended`. For grants that `revoke` reported
    * in use: retried in the background, never given up while the domain lives.
    */
   revokeDeferred(ref: GrantRef, ended?: () => void): void;
+}
+
+/** What a domain's own grant table did. Counters only grow; the rest is as of now. */
+export interface GrantStatistics {
+  readonly published: number;
+  readonly revoked: number;
+  /** Revocations answered "in use". */
+  readonly inUseAnswers: number;
+  /** Grants that wait for their peer to let go, now. */
+  readonly deferred: number;
+  /** Grants that had to wait and ended. */
+  readonly deferredEnded: number;
+  /** Allocations refused because no reference was left. */
+  readonly exhausted: number;
+  /** References given out, now. */
+  readonly allocatedRefs: number;
+  /** References not given out, now; those of frames the table can still grow by included. */
+  readonly freeRefs: number;
 }

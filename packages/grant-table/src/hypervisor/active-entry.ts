@@ -1,8 +1,8 @@
 /**
  * Active entries: Xen's private record of each grant in use (spec grant-tables.md §6.1), 32 bytes per reference.
  *
- * The lock is the first word. A copy that needs no pin of longer life holds the lock throughout and writes into the
- * lock word what its pin would say, so that others judge the entry as if it were pinned.
+ * The lock is the first word. A copy kernel may hold it for the length of one copy in place of a pin: others wait and
+ * find the entry as it was, as if the copy had happened before them.
  *
  * @packageDocumentation
  */
@@ -41,13 +41,8 @@ export const PIN_WRITE_MASK = 0x00ff_00ff;
 /** From increments to the counters' top bits, which must be clear before adding. */
 export const PIN_OVERFLOW_SHIFT = 7;
 
-/** Lock word: free, held, or held for the length of a copy by the domain in the high half. */
 const UNLOCKED = 0;
 const HELD = 1;
-export const HELD_FOR_COPY = 2;
-/** With HELD_FOR_COPY: the use is of a sub-page or transitive entry, or for writing. */
-export const HELD_SUB_PAGE = 4;
-export const HELD_WRITE = 8;
 
 const SPINS = 200;
 const SLEEP_MILLISECONDS = 1;
@@ -69,20 +64,6 @@ function lockEntrySlowly(words: Int32Array, entry: number): void {
       if (Atomics.compareExchange(words, entry, UNLOCKED, HELD) === UNLOCKED) return;
     } else if (spins >= SPINS) Atomics.wait(words, entry, seen, SLEEP_MILLISECONDS);
   }
-}
-
-/**
- * Locks an entry for a map by `caller`.
- *
- * @returns `false`, not locked, where a copy of the caller's own through a sub-page or transitive entry is going on: it
- * counts as a pin that blocks maps.
- */
-export function lockEntryForMap(words: Int32Array, entry: number, caller: number): boolean {
-  const seen = Atomics.compareExchange(words, entry, UNLOCKED, HELD);
-  if (seen === UNLOCKED) return true;
-  if ((seen & HELD_SUB_PAGE) !== 0 && seen >>> 16 === caller) return false;
-  lockEntrySlowly(words, entry);
-  return true;
 }
 
 export function unlockEntry(words: Int32Array, entry: number): void {

@@ -111,6 +111,14 @@ export interface GrantTableHost {
 
   /** Moves bytes inside the machine memory (the copy kernel). */
   copy(targetAddress: number, sourceAddress: number, length: number): void;
+  /**
+   * A kernel for runs of usual elements of `GNTTABOP_copy`: one side an idle entry of version 1 or 2 that names the
+   * caller, the other the caller's own page, nothing wrong with either, and the next element naming another entry. What
+   * it does of an element is exactly what the JavaScript of `copy.ts` would do, counters included.
+   *
+   * @returns how many elements, from the first, it carried out; nothing was done of the next.
+   */
+  readonly copyPlain?: ((caller: number, address: number, count: number) => number) | undefined;
   /** A guest broke a rule for which Xen crashes it (spec grant-tables.md §7.2 #2, §7.9 #8). */
   crashDomain(domid: number, reason: string): void;
 }

@@ -3,16 +3,11 @@
  *
  * @packageDocumentation
  */
+import { DOMID_SELF } from '@netchannel2/xen';
 import type { GrantTableHost } from './host';
 
 /** Command-line options of the simulated Xen that concern grant tables. */
 export interface GrantTableOptions {
-  /** `gnttab_max_frames`, for domains that name no limit of their own. Default 64. */
-  readonly maxGrantFrames?: number;
-  /** `gnttab_max_maptrack_frames`. Default 1024. */
-  readonly maxMaptrackFrames?: number;
-  /** `gnttab=max-ver:N`. Default 2. */
-  readonly maxVersion?: 1 | 2;
   /** `gnttab=transitive`. Default true. */
   readonly transitive?: boolean;
   /** `gnttab=transfer`. Default true. */
@@ -28,13 +23,13 @@ export interface GrantTableOptions {
   readonly lockPatience?: number;
 }
 
-/** Limits of one domain, fixed at its creation; what is left out is the option's or the default. */
-export interface GrantTableLimits {
-  /** Grant frames, at least 1; -1 is the default. */
-  readonly maxGrantFrames?: number;
-  /** Maptrack frames of 256 handles; -1 is the default. */
-  readonly maxMaptrackFrames?: number;
-  readonly maxVersion?: number;
+/** Limits of one domain, fixed at its creation. */
+export interface GrantLimits {
+  /** Grant frames, at least 1. */
+  readonly maxGrantFrames: number;
+  /** Maptrack frames of 256 handles. */
+  readonly maxMaptrackFrames: number;
+  readonly maxVersion: number;
 }
 
 export interface GrantMachine {
@@ -50,9 +45,6 @@ export function createGrantMachine(host: GrantTableHost, options: GrantTableOpti
     words: host.words,
     halfwords: host.halfwords,
     options: {
-      maxGrantFrames: options.maxGrantFrames ?? 64,
-      maxMaptrackFrames: options.maxMaptrackFrames ?? 1024,
-      maxVersion: options.maxVersion ?? 2,
       transitive: options.transitive ?? true,
       transfer: options.transfer ?? true,
       zeroLengthCopy: options.zeroLengthCopy ?? 'succeed',
@@ -66,4 +58,9 @@ export function createGrantMachine(host: GrantTableHost, options: GrantTableOpti
 export function liveTable(machine: GrantMachine, domid: number): number {
   const block = machine.host.grantTableBlock(domid) >>> 2;
   return block !== 0 && machine.words[block] !== 0 ? block : 0;
+}
+
+/** Like {@link liveTable}, with DOMID_SELF standing for the caller. */
+export function resolveTable(machine: GrantMachine, caller: number, domid: number): number {
+  return liveTable(machine, domid === DOMID_SELF ? caller : domid);
 }

@@ -31,8 +31,9 @@ export const TABLE_DOMID = 11;
 /** Where the lists lie, for giving them back. */
 export const LISTS_ADDRESS = 12;
 export const LISTS_PAGES = 13;
-
 export const TABLE_LOCK = 16;
+/** Sub-page and transitive copies in flight; while there are any, version 2 stays. */
+export const V2_OPERATIONS = 17;
 
 export const MAPTRACK_LOCK = 32;
 /** First and last handle of the free list; -1 while no frame was added. */

@@ -1,21 +1,9 @@
+import type { GrantTableCounters } from '@netchannel2/grant-table';
 import type { DomainAccounting } from '@netchannel2/xen';
 import { Block } from '../domains/domain-block';
 import type { DomainTable } from '../domains/domain-table';
 import { PortState, portRecord, portState } from '../event-channels/port-record';
 import { Counter, counterBase } from './counters';
-
-/** What the grant table counts in its own block. */
-export interface GrantCounters {
-  readonly maps: number;
-  readonly unmaps: number;
-  readonly copies: number;
-  readonly elements: number;
-  readonly hypercalls: number;
-  readonly bytesCopiedBy: number;
-  readonly bytesCopiedFor: number;
-  readonly activeGrants: number;
-  readonly mappings: number;
-}
 
 /** Ports through which the domain talks xenstore, or serves others who do: they come and go with the domains. */
 function standingPorts(domains: DomainTable, block: number): number {
@@ -28,7 +16,11 @@ function standingPorts(domains: DomainTable, block: number): number {
 }
 
 /** A domain's counters at this moment, put together from where each is counted. */
-export function readAccounting(domains: DomainTable, block: number, grants: GrantCounters): DomainAccounting {
+export function readAccounting(
+  domains: DomainTable,
+  block: number,
+  grants: GrantTableCounters,
+): DomainAccounting {
   const { doubles } = domains.memory;
   const base = counterBase(block);
   const count = (counter: number): number => doubles[base + counter] as number;

@@ -10,9 +10,24 @@ import { MachineMemory } from '../machine/machine-memory';
 import { EventChannelOp } from './hypercall';
 import { SharedInfo } from './shared-info';
 
+const NO_COUNTERS = {
+  maps: 0,
+  unmaps: 0,
+  copies: 0,
+  elements: 0,
+  hypercalls: 0,
+  bytesCopiedBy: 0,
+  bytesCopiedFor: 0,
+  activeGrants: 0,
+  mappings: 0,
+};
+
 const NO_GRANTS: GrantOperations = {
   execute: () => -38,
   createTable: () => true,
+  tableFrame: () => -38,
+  list: () => undefined,
+  counters: () => NO_COUNTERS,
   releaseMappings: () => {},
   destroyTable: () => {},
   waitForCopies: () => {},

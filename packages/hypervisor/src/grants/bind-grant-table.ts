@@ -1,19 +1,19 @@
+import { GrantTableOperations, type GrantTableOptions, GuestGrantTable } from '@netchannel2/grant-table';
 import type { SchedulerLike } from 'rxjs';
-import type { GrantCounters } from '../accounting/read-accounting';
+import { Counter, counterBase } from '../accounting/counters';
+import { Block, DomainKind } from '../domains/domain-block';
 import type { GuestBoot, GuestGrants } from '../guest/simulated-domain';
 import type { Hypervisor } from '../hypervisor';
 import type { MachineGrantHost } from './grant-host';
 import type { GrantOperations } from './grant-operations';
-import { InterimGuestGrants } from './interim-guest-grants';
-import { InterimGrantOperations, read64, Table } from './interim-operations';
 
-/** Options of this Xen that concern grant tables. */
-export interface GrantOptions {
-  readonly transitive: boolean;
+export function bindGrantOperations(host: MachineGrantHost, options: GrantTableOptions): GrantOperations {
+  return new GrantTableOperations(host, options);
 }
 
-export function bindGrantOperations(host: MachineGrantHost, options: GrantOptions): GrantOperations {
-  return new InterimGrantOperations(host, options.transitive);
+/** Pages for a guest's hypercall arguments: a frame list has 8 bytes for each frame of the table. */
+function argumentPages(maxFrames: number): number {
+  return Math.ceil((64 + maxFrames * 8) / 4096);
 }
 
 /** The grant table of a guest kernel that boots. */
@@ -22,29 +22,32 @@ export function bootGuestGrants(
   guest: GuestBoot,
   scheduler: SchedulerLike,
 ): GuestGrants {
-  const table = new InterimGuestGrants(
-    hypervisor,
-    hypervisor.grants as InterimGrantOperations,
-    guest,
-    scheduler,
+  const { memory, grants } = hypervisor;
+  const argument = guest.memory.allocate(
+    argumentPages(memory.words[guest.block + Block.maximumGrantFrames] as number),
+  );
+  if (argument === undefined) throw new RangeError('a domain needs a page to set its grant table up in');
+  const translated = memory.words[guest.block + Block.kind] === DomainKind.hvm;
+  const counters = counterBase(guest.block);
+  const table = new GuestGrantTable(
+    {
+      hypercall: guest.hypercall,
+      argument,
+      halfwords: memory.halfwords,
+      memory: guest.memory,
+      scheduler,
+      access: memory.kernels.entries,
+      counters: memory.doubles,
+      publishedCounter: counters + Counter.grantsPublished,
+      revokedCounter: counters + Counter.grantsRevoked,
+      addToPhysmap: translated
+        ? (index, status) => {
+            const frame = grants.tableFrame(guest.id, index, status);
+            return frame < 0 ? frame : frame << 12;
+          }
+        : undefined,
+    },
+    guest.version,
   );
   return { table, stop: () => table.stop() };
-}
-
-/** What the grant table counts in its own block. */
-export function readGrantCounters(hypervisor: Hypervisor, domid: number): GrantCounters {
-  const { words } = hypervisor.memory;
-  const table = hypervisor.grantHost.grantTableBlock(domid) >>> 2;
-  const count = (index: number): number => words[table + index] as number;
-  return {
-    maps: count(Table.maps),
-    unmaps: count(Table.unmaps),
-    copies: count(Table.copies),
-    elements: count(Table.elements),
-    hypercalls: count(Table.hypercalls),
-    bytesCopiedBy: read64(words, table + Table.bytesCopiedBy),
-    bytesCopiedFor: read64(words, table + Table.bytesCopiedFor),
-    activeGrants: count(Table.active),
-    mappings: count(Table.mappings),
-  };
 }

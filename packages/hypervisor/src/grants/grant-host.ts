@@ -14,6 +14,7 @@ export class MachineGrantHost implements GrantTableHost {
   readonly bytes: Uint8Array;
   readonly halfwords: Uint16Array;
   readonly words: Int32Array;
+  readonly copyPlain: (caller: number, address: number, count: number) => number;
   readonly #guestFrames: GuestFrames;
   #dismantled = 0;
   readonly #copy: (target: number, source: number, length: number) => void;
@@ -33,6 +34,7 @@ export class MachineGrantHost implements GrantTableHost {
     this.words = memory.words;
     this.#guestFrames = new GuestFrames(domains);
     this.#copy = memory.kernels.copy;
+    this.copyPlain = memory.kernels.copyPlain;
   }
 
   allocateXenPages(count: number): number {

@@ -1,5 +1,5 @@
+import { PAGE_SHIFT } from '@netchannel2/xen';
 import type { Hypervisor } from '../hypervisor';
-import { Table } from './interim-operations';
 
 /** `GTF_permit_access`, writable. */
 const PERMIT_ACCESS = 1;
@@ -21,8 +21,8 @@ export function seedGrant(
   guestFrame: number,
 ): void {
   const { words } = hypervisor.memory;
-  const table = hypervisor.grantHost.grantTableBlock(domid) >>> 2;
-  const entry = (words[words[table + Table.lists] as number] as number) + ref * ENTRY_WORDS;
+  const frame = hypervisor.grants.tableFrame(domid, 0, false);
+  const entry = (frame << (PAGE_SHIFT - 2)) + ref * ENTRY_WORDS;
   words[entry + 1] = guestFrame;
   Atomics.store(words, entry, PERMIT_ACCESS | (peer << 16));
 }

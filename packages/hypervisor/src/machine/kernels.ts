@@ -1,7 +1,8 @@
 /**
  * The WebAssembly kernels that work inside the machine memory (sources: `kernels/*.wat`).
  */
-import { checksumKernel, copyKernel } from './kernels.generated';
+import type { EntryAccess } from '@netchannel2/grant-table';
+import { checksumKernel, copyKernel, grantsKernel } from './kernels.generated';
 import { type WasmMemory, wasm } from './webassembly';
 
 export interface Kernels {
@@ -10,6 +11,10 @@ export interface Kernels {
   readonly fill: (target: number, value: number, length: number) => void;
   /** RFC 1071 sum in network order, folded to 16 bits, not complemented. */
   readonly checksum: (address: number, length: number, initial: number) => number;
+  /** Runs of usual elements of `GNTTABOP_copy`; see `GrantTableHost.copyPlain`. */
+  readonly copyPlain: (caller: number, address: number, count: number) => number;
+  /** A guest's publishing and revoking. */
+  readonly entries: EntryAccess;
 }
 
 function instantiate(base64: string, memory: WasmMemory): Readonly<Record<string, unknown>> {
@@ -21,9 +26,17 @@ function instantiate(base64: string, memory: WasmMemory): Readonly<Record<string
 export function loadKernels(memory: WasmMemory): Kernels {
   const copy = instantiate(copyKernel, memory);
   const checksum = instantiate(checksumKernel, memory);
+  const grants = instantiate(grantsKernel, memory);
   return {
     copy: copy.copy as Kernels['copy'],
     fill: copy.fill as Kernels['fill'],
     checksum: checksum.checksum as Kernels['checksum'],
+    copyPlain: grants.copyPlain as Kernels['copyPlain'],
+    entries: {
+      publishV1: grants.publishV1 as EntryAccess['publishV1'],
+      publishV2: grants.publishV2 as EntryAccess['publishV2'],
+      revokeV1: grants.revokeV1 as EntryAccess['revokeV1'],
+      revokeV2: grants.revokeV2 as EntryAccess['revokeV2'],
+    },
   };
 }

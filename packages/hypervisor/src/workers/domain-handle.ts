@@ -1,4 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
+import type { GrantTableOptions } from '@netchannel2/grant-table';
 import type { WasmMemory } from '../machine/webassembly';
 
 /**
@@ -10,7 +11,8 @@ export interface DomainHandle {
   readonly domid: number;
   readonly name: string;
   readonly grantTableVersion: 1 | 2;
-  readonly transitiveGrants: boolean;
+  /** How this Xen's grant tables work, as on its command line. */
+  readonly grantOptions: GrantTableOptions;
   /** The domain's connection to xenstore, where it does not go through its ring page. */
   readonly store: MessagePort | undefined;
   /** Tells the machine that the domain's thread let go of it. */

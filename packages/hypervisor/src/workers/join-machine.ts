@@ -34,7 +34,7 @@ export function joinMachine(handle: DomainHandle, scheduler?: SchedulerLike): Jo
     kicker: thread,
     crashed: (domid) => thread.domain(domid)?.halt(),
     scheduler,
-    grantOperations: (host) => bindGrantOperations(host, { transitive: handle.transitiveGrants }),
+    grantOperations: (host) => bindGrantOperations(host, handle.grantOptions),
   });
   hypervisor.goConcurrent();
   thread.know(hypervisor.domains);
