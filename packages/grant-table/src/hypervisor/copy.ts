@@ -47,6 +47,9 @@ export function copyGrants(
 ): number {
   const { words, host } = machine;
   const { copyPlain } = host;
+  // DOMID_SELF is another domain in each caller's mouth.
+  state.source.domid = -1;
+  state.dest.domid = -1;
   let index = 0;
   while (index < count) {
     if (copyPlain !== undefined) {
