@@ -65,12 +65,29 @@ export class CopyIn {
   add(packet: number): void {
     const { batch, copies, pool, peer, staging } = this;
     const entry = this.count;
+    this.count = entry + 1;
     this.packets[entry] = packet;
     this.firstPage[entry] = this.pageCount;
     let page = this.takePage(pool);
     let used = 0;
+    const first = batch.firstSlot[packet] as number;
     const end = batch.firstSlot[packet + 1] as number;
-    for (let slot = batch.firstSlot[packet] as number; slot < end; slot += 1) {
+    if (end - first === 1 && staging.size === 0 && page !== undefined) {
+      // Most packets: one slot, one page, one copy.
+      this.firstCopy[first] = copies.length;
+      copies.addFromGrant(
+        peer,
+        batch.slotRef(first),
+        batch.slotOffset[first] as number,
+        page,
+        0,
+        batch.slotSize[first] as number,
+      );
+      this.endCopy[first] = copies.length;
+      this.firstPage[entry + 1] = this.pageCount;
+      return;
+    }
+    for (let slot = first; slot < end; slot += 1) {
       this.firstCopy[slot] = copies.length;
       const ref = batch.slotRef(slot);
       const staged = staging.size === 0 ? undefined : staging.find(ref);
@@ -91,7 +108,6 @@ export class CopyIn {
       }
       this.endCopy[slot] = copies.length;
     }
-    this.count = entry + 1;
     this.firstPage[entry + 1] = this.pageCount;
   }
 

@@ -20,7 +20,10 @@ export interface PatienceOwner {
   stalled(): void;
 }
 
-/** Times how long a guest lets its packets wait. Runs a timer only while one waits or might stall. */
+/**
+ * Times how long a guest lets its packets wait. A timer is set only when one waits or might stall, and none once a guest
+ * has been in order for {@link EXPIRY_NOTIFIED}.
+ */
 export class GuestPatience {
   isStalled = false;
   private since: number | undefined;
@@ -44,10 +47,14 @@ export class GuestPatience {
     if (this.since !== undefined) this.since = this.scheduler.now();
   }
 
-  /** The guest has buffers again. */
+  /** The guest has buffers again. A timer set runs out by itself: it is not set anew for each burst that had to wait. */
   end(): void {
     this.since = undefined;
     this.isStalled = false;
+  }
+
+  close(): void {
+    this.end();
     this.timer?.unsubscribe();
     this.timer = undefined;
   }
@@ -71,6 +78,7 @@ export class GuestPatience {
   }
 
   private due(): void {
+    if (this.since === undefined) return;
     this.owner.look();
     if (this.since === undefined) return;
     const now = this.scheduler.now();

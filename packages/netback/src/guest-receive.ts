@@ -42,6 +42,8 @@ export class GuestReceive implements DeferredWork, PatienceOwner {
   hashSecond = 0;
   /** Whether `send` refused a frame since `writable$` last emitted. */
   private refused = false;
+  /** When the pass under way began to queue; -1 when it has not. */
+  private passTime = -1;
   /** Slots the first packet that found too few needs. */
   private wanted = 0;
   private readonly packet = new ReceivePacket();
@@ -132,6 +134,7 @@ export class GuestReceive implements DeferredWork, PatienceOwner {
 
   /** End of a pass in which frames were sent. */
   run(): void {
+    this.passTime = -1;
     this.buffers.flush();
   }
 
@@ -185,7 +188,7 @@ export class GuestReceive implements DeferredWork, PatienceOwner {
     if (!this.open) return;
     this.open = false;
     for (; this.backlog.length > 0; this.counters.dropped.lostInFlight += 1) this.backlog.drop();
-    this.patience.end();
+    this.patience.close();
     this.buffers.close();
   }
 
@@ -233,6 +236,13 @@ export class GuestReceive implements DeferredWork, PatienceOwner {
     this.describe(length, checksumFlags(frame.checksum), frame.segmentSize, frame.segmentation);
     if (this.backlog.length > 0 || !buffers.hasRoom(packet.slots, pieces))
       return this.queueFrame(frame, length);
+    if (pieces === 1 && packet.slots === 1) {
+      const page = frame.fragmentPage(0);
+      page.acquire();
+      buffers.placeSingle(page, frame.fragmentOffset(0), length, packet.flags);
+      if (!this.deferred) this.domain.defer(this);
+      return true;
+    }
     buffers.begin(packet);
     for (let index = 0; index < pieces; index += 1) {
       const page = frame.fragmentPage(index);
@@ -312,7 +322,9 @@ export class GuestReceive implements DeferredWork, PatienceOwner {
       buffers.end(length);
     } else if (this.open) {
       if (backlog.length === 0) this.wanted = packet.slots;
-      backlog.add(packet, this.domain.scheduler.now());
+      // One look at the clock is good for a whole pass.
+      if (this.passTime < 0) this.passTime = this.domain.scheduler.now();
+      backlog.add(packet, this.passTime);
       for (let index = 0; index < pages; index += 1) backlog.addPage(copy.page(index));
       this.patience.begin();
     } else {

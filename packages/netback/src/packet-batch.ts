@@ -40,7 +40,8 @@ export class PacketBatch {
     this.extraCount[packet] = group.extraCount;
     this.gsoSize[packet] = group.gsoSize;
     this.gsoType[packet] = group.gsoType;
-    for (let index = 0; index < group.dataCount; index += 1, slot += 1) {
+    const count = group.dataCount;
+    for (let index = 0; index < count; index += 1, slot += 1) {
       this.slotId[slot] = group.ids[index] as number;
       this.slotRefs[slot] = group.grefs[index] as number;
       this.slotOffset[slot] = group.offsets[index] as number;

@@ -98,6 +98,21 @@ export class PostedBuffers {
     if (hasHash) this.addExtra(packet.hashFirst, packet.hashSecond);
   }
 
+  /** A whole packet of one slot, from one piece of a page whose lease is taken over. There is room for it. */
+  placeSingle(page: LeasedPage, offset: number, length: number, flags: number): void {
+    const { ring, slots, copies } = this;
+    const at = ring.slot(ring.requestIndex);
+    const id = rxRequestId(ring.words, at);
+    const ref = grantRef(rxRequestGref(ring.words, at));
+    ring.requestIndex = (ring.requestIndex + 1) | 0;
+    slots.addData(id, flags, length, copies.length);
+    slots.lease(page);
+    const staged = this.staging.size === 0 ? undefined : this.staging.findWritable(ref);
+    if (staged === undefined) copies.addToGrant(page, offset, this.peer, ref, 0, length);
+    else this.domain.memory.copy(staged, 0, page, offset, length);
+    this.end(length);
+  }
+
   /** Adds the packet's next bytes, from a page whose lease is taken over. */
   place(page: LeasedPage, offset: number, length: number): void {
     this.slots.lease(page);

@@ -88,22 +88,31 @@ export class TxSlotGroup {
 
   /** Copies the first slot of the next group. The caller saw at least one unconsumed request. */
   begin(ring: BackRing): void {
-    const copy = this.copy;
-    copyTxRequest(ring.words, ring.slot(ring.requestIndex), copy, 0);
-    this.total = txRequestSize(copy, 0);
-    this.flags = txRequestFlags(copy, 0);
-    this.ids[0] = txRequestId(copy, 0);
-    this.grefs[0] = txRequestGref(copy, 0);
-    this.offsets[0] = txRequestOffset(copy, 0);
-    this.sizes[0] = this.total;
+    const { words } = ring;
+    const at = ring.slot(ring.requestIndex);
+    // One read per word; nothing of the slot is looked at again.
+    const gref = words[at] as number;
+    const second = words[at + 1] as number;
+    const third = words[at + 2] as number;
+    const total = third >>> 16;
+    this.total = total;
+    this.flags = second >>> 16;
+    this.ids[0] = third;
+    this.grefs[0] = gref;
+    this.offsets[0] = second;
+    this.sizes[0] = total;
     this.dataCount = 1;
+    if (this.extraCount !== 0) this.forgetExtras();
+    this.fault = 'none';
+  }
+
+  private forgetExtras(): void {
     this.extraCount = 0;
     this.gsoSize = 0;
     this.gsoType = 0;
     this.multicastType = 0;
     this.hashFirst = 0;
     this.hashSecond = 0;
-    this.fault = 'none';
   }
 
   /** Consumes the group that `begin` looked at. */
