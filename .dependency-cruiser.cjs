@@ -18,6 +18,7 @@ const floors = {
   netfront2: ['netchannel2-link', 'netchannel2', 'device-registry', 'frames', 'xen'],
   netback2: ['netchannel2-link', 'netchannel2', 'device-registry', 'frames', 'xen'],
   bridge: ['frames', 'xen'],
+  tap: ['frames', 'xen'],
 };
 /** Top floor: may import everything below. */
 const topFloor = ['testing', 'cli'];
