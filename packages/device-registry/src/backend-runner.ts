@@ -22,6 +22,8 @@ export interface BackendOptions {
   readonly hotplug: 'self' | 'script';
   /** Whether this end removes its directory when the device is unplugged: a driver domain does, dom0 does not. */
   readonly removesDirectory: boolean;
+  /** Which devices to serve; the others are left to whoever serves them, the kernel or another process. Default: all. */
+  readonly serves?: (frontend: DomainId, number: number) => boolean;
 }
 
 const DOM0: DomainId = domainId(0);

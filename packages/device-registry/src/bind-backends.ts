@@ -23,6 +23,7 @@ export function bindBackends<Device extends BackendDevice>(
         const frontend = parseDomainId(first);
         const number = parseDeviceNumber(second);
         if (frontend === undefined || number === undefined) return undefined;
+        if (settled.serves?.(frontend, number) === false) return undefined;
         return new BackendRunner(binding, ownPath, frontend, number, driver, settled);
       },
     },

@@ -21,17 +21,24 @@ class BoundFrontends<Device extends FrontendDevice>
   }
 }
 
+export interface FrontendOptions {
+  /** Which devices to serve by their number; the others are left to the kernel or another process. Default: all. */
+  readonly serves?: (number: number) => boolean;
+}
+
 /** Serves every frontend of the driver's class in `domain`, those there now and those attached later. */
 export function bindFrontends<Device extends FrontendDevice>(
   domain: Domain,
   driver: FrontendDriver<Device>,
+  options: FrontendOptions = {},
 ): FrontendBinding<Device> {
   const binding: BoundFrontends<Device> = new BoundFrontends(domain, driver.deviceClass, {
     root: `${domainPath(domain.id)}/device/${driver.deviceClass}`,
     depth: 1,
     create: ([name], ownPath) => {
       const number = parseDeviceNumber(name);
-      return number === undefined ? undefined : new FrontendRunner(binding, ownPath, number, driver);
+      if (number === undefined || options.serves?.(number) === false) return undefined;
+      return new FrontendRunner(binding, ownPath, number, driver);
     },
   });
   return binding;

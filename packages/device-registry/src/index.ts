@@ -14,7 +14,7 @@ export {
   backendStep,
 } from './backend-transitions';
 export { type BackendBinding, bindBackends } from './bind-backends';
-export { bindFrontends, type FrontendBinding } from './bind-frontends';
+export { bindFrontends, type FrontendBinding, type FrontendOptions } from './bind-frontends';
 export type { DeviceBinding } from './device-binding';
 export {
   backendPath,

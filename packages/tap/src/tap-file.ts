@@ -11,6 +11,8 @@ export interface TapFile {
   read(pieces: Uint32Array, count: number): number;
   /** Writes one frame out of `count` pieces. */
   write(pieces: Uint32Array, count: number): number;
+  /** Whether the interface has a link, as the kernel's network sees it. */
+  setCarrier(up: boolean): void;
   /** Calls back from the event loop while there are frames to read. */
   whenReadable(callback: () => void): { close(): void };
   close(): void;
@@ -31,6 +33,7 @@ const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000;
 const TUNSETIFF = 0x400454ca;
 const TUNSETOFFLOAD = 0x400454d0;
+const TUNSETCARRIER = 0x400454e2;
 const TUN_F_CSUM_TSO4_TSO6 = 1 | 2 | 4;
 const IFREQ_BYTES = 40;
 const IFREQ_FLAGS = 16;
@@ -90,6 +93,9 @@ export function openTapFile(options: TapOptions): TapFile {
     offloads,
     read: (pieces, count) => orErrno(readv(fd, pieces, count)),
     write: (pieces, count) => orErrno(writev(fd, pieces, count)),
+    setCarrier(up) {
+      setInterface(fd, TUNSETCARRIER, Int32Array.of(up ? 1 : 0));
+    },
     whenReadable(callback) {
       const watch = koffi.node.poll(fd, { readable: true }, callback);
       watches.add(watch);

@@ -73,7 +73,7 @@ export class TapPort implements FramePort {
   private readonly reading = pieceList(FRAME_PAGES + 1);
   private readonly writing = pieceList(64);
   private readonly headerPieces: number;
-  private readonly watch: { close(): void };
+  private watch: { close(): void } | undefined;
   private closed = false;
 
   /** @throws TapError when the device or memory is missing. */
@@ -102,7 +102,7 @@ export class TapPort implements FramePort {
       if (page !== undefined) this.place(index, page);
     }
     if (this.file.offloads) setPiece(this.reading, 0, this.headerAddress(0), VNET_HEADER_BYTES);
-    this.watch = this.file.whenReadable(() => this.receive());
+    this.resume();
   }
 
   get frames$(): Observable<Frame> {
@@ -130,11 +130,27 @@ export class TapPort implements FramePort {
 
   flush(): void {}
 
+  /** Leaves frames in the kernel's queue for this interface, which is bounded. */
+  pause(): void {
+    this.watch?.close();
+    this.watch = undefined;
+  }
+
+  /** Reads frames again after {@link pause}. */
+  resume(): void {
+    if (!this.closed) this.watch ??= this.file.whenReadable(() => this.receive());
+  }
+
+  /** Shows the kernel's network whether there is anybody at the other end. */
+  setCarrier(up: boolean): void {
+    if (!this.closed) this.file.setCarrier(up);
+  }
+
   /** Closes the device; the interface goes with it unless somebody made it to stay. `frames$` completes. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.watch.close();
+    this.pause();
     this.file.close();
     for (const page of this.pages) page.release();
     this.pages.length = 0;
@@ -184,7 +200,7 @@ export class TapPort implements FramePort {
   }
 
   private receive(): void {
-    for (let count = 0; count < READS_PER_TURN && !this.closed; count += 1) {
+    for (let count = 0; count < READS_PER_TURN && this.watch !== undefined; count += 1) {
       const bytes = this.file.read(this.reading, FRAME_PAGES + this.headerPieces);
       if (bytes <= 0) return;
       this.arrived(bytes - this.headerPieces * VNET_HEADER_BYTES);

@@ -1,4 +1,6 @@
 import type { RegisterCommand } from './command';
+import { registerNetback } from './netback';
+import { registerNetfront } from './netfront';
 import { registerNetworkAttach } from './network-attach';
 import { registerNetworkDetach } from './network-detach';
 import { registerNetworkList } from './network-list';
@@ -14,4 +16,6 @@ export const COMMANDS: readonly RegisterCommand[] = [
   registerNetworkDetach,
   registerNetworkList,
   registerXenstored,
+  registerNetback,
+  registerNetfront,
 ];
