@@ -119,7 +119,7 @@ export class HostMemory implements DomainMemory {
   abandon(area: HostArea, address: number): void {
     const byteLength = area.byteLength;
     area.detach(0);
-    this.#native.bury(address, byteLength);
+    if (!this.#native.bury(address, byteLength)) return;
     this.#graves.register(area.bytes.buffer, { address, byteLength });
   }
 

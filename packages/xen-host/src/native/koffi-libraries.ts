@@ -31,6 +31,9 @@ const EVTCHN_RESET = 0x4505;
 /** What gntalloc shares where its module does not say. */
 const DEFAULT_SHAREABLE_PAGES = 1024;
 
+const gnttab = new SharedLibrary('libxengnttab.so.1', 'libxengnttab1');
+const evtchn = new SharedLibrary('libxenevtchn.so.1', 'libxenevtchn1');
+
 /**
  * Xen's own libraries, through koffi. Each is loaded when it is needed.
  *
@@ -38,8 +41,6 @@ const DEFAULT_SHAREABLE_PAGES = 1024;
  */
 export function koffiLibraries(): XenLibraries {
   requireXen(hypervisorType());
-  const gnttab = new SharedLibrary('libxengnttab.so.1', 'libxengnttab1');
-  const evtchn = new SharedLibrary('libxenevtchn.so.1', 'libxenevtchn1');
   return {
     memory: processMemory(),
     openGrantMap: () => openGrantMap(gnttab),

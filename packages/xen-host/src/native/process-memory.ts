@@ -37,7 +37,10 @@ export function processMemory(): NativeMemory {
     bury(address, byteLength) {
       // Where another thread was faster nothing can be done; only a view kept against the rules could notice.
       const got = map(address, byteLength, MAP_FIXED_NOREPLACE);
-      if (got >= 0 && got !== address) munmap(got, byteLength);
+      if (got === address) return true;
+      // Kernels before 4.17 know the flag as a hint only.
+      if (got >= 0) munmap(got, byteLength);
+      return false;
     },
     release: (address, byteLength) => {
       munmap(address, byteLength);

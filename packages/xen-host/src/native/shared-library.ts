@@ -7,18 +7,24 @@ export type NativeFunction = (...values: readonly unknown[]) => number;
 /** A shared library, loaded when it is first asked for. */
 export class SharedLibrary {
   #handle: LibraryHandle | undefined;
+  /** Describing a function to koffi costs far more than calling it. */
+  readonly #functions = new Map<string, NativeFunction>();
 
-  /** @param provider the Debian package that holds the library. */
+  /** @param file `null` is what the process itself is linked with. @param provider the Debian package that holds the library. */
   constructor(
-    private readonly file: string,
+    private readonly file: string | null,
     private readonly provider: string,
   ) {}
 
   /** @throws XenHostError naming the package where the library, or this function in it, is missing. */
   func(prototype: string): NativeFunction {
+    const known = this.#functions.get(prototype);
+    if (known !== undefined) return known;
     this.#handle ??= this.#load();
     try {
-      return this.#handle.func(prototype) as unknown as NativeFunction;
+      const found = this.#handle.func(prototype) as unknown as NativeFunction;
+      this.#functions.set(prototype, found);
+      return found;
     } catch (error) {
       throw new XenHostError(
         `${this.file} is too old: ${messageOf(error)}. Install a newer ${this.provider}.`,
@@ -39,11 +45,10 @@ export class SharedLibrary {
 
 /** Functions of the C library this process runs on, whichever it is. */
 export function systemFunction(prototype: string): NativeFunction {
-  system ??= koffi.load(null);
-  return system.func(prototype) as unknown as NativeFunction;
+  return system.func(prototype);
 }
 
-let system: LibraryHandle | undefined;
+const system = new SharedLibrary(null, 'libc6');
 
 /** The errno of the last native call of this thread, negative as results carry it. */
 export function negativeErrno(): number {

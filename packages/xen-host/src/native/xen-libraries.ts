@@ -14,8 +14,10 @@ export interface NativeMemory {
   /**
    * Puts zeroed private memory where a mapping was just removed, so that whoever still holds a view of it finds nothing,
    * and no later mapping comes to lie there.
+   *
+   * @returns `false` where something else lies there already; it is left alone.
    */
-  bury(address: number, byteLength: number): void;
+  bury(address: number, byteLength: number): boolean;
   release(address: number, byteLength: number): void;
 }
 

@@ -1,0 +1,151 @@
+/** Our netback, as `nc2 netback`, serves Linux guests on real Xen. */
+import { existsSync } from 'node:fs';
+import { after, before, describe, it } from 'node:test';
+import { expect } from 'vitest';
+import { domains, Guest } from './guest';
+import { Companion, run, until } from './programs';
+import { pingLoss, poke, tcpEcho, tcpReceive, tcpSend, udpEcho } from './traffic';
+
+const HOST = '10.0.0.1';
+const REBOOT = 101;
+const CRASH = 102;
+const MEBI = 1 << 20;
+const timeout = 240_000;
+
+const vif = (last: number, more = ''): string => `mac=00:16:3e:00:00:0${last},script=vif-plugged${more}`;
+const hasInterface = (name: string): boolean => existsSync(`/sys/class/net/${name}`);
+const backends = async (): Promise<string> =>
+  run('xenstore-ls', '-f', '/local/domain/0/backend').catch(() => '');
+
+/** Ping, TCP and UDP both ways; what the other end computed is compared with what was sent. */
+function describeTraffic(guest: () => Guest, largestDatagram: number): void {
+  it('answers pings without a loss', { timeout }, async () => {
+    expect(await pingLoss(guest().address, 30)).toBe(0);
+  });
+
+  it('carries TCP to the guest and back unchanged', { timeout }, async () => {
+    expect(await tcpEcho(guest().address, 2 * MEBI)).toBe(true);
+  });
+
+  it('carries bulk TCP to the guest: it computes the same sum', { timeout }, async () => {
+    const sum = await tcpSend(guest().address, 8 * MEBI);
+    await guest().says(sum, 1, 60);
+  });
+
+  it('carries bulk TCP from the guest', { timeout }, async () => {
+    expect(await tcpReceive(guest().address)).toEqual({ bytes: 16 * MEBI, allZero: true });
+  });
+
+  it('carries UDP datagrams of all sizes there and back', { timeout }, async () => {
+    expect(await udpEcho(guest().address, 300, largestDatagram)).toBe(300);
+  });
+}
+
+let server: Companion;
+let first: Guest;
+let second: Guest;
+
+before(async () => {
+  await run('ip', 'link', 'add', 'xenbr0', 'mtu', '9000', 'type', 'bridge');
+  await run('ip', 'addr', 'add', `${HOST}/24`, 'dev', 'xenbr0');
+  await run('ip', 'addr', 'add', '10.0.1.1/24', 'dev', 'xenbr0');
+  await run('ip', 'link', 'set', 'xenbr0', 'up');
+  server = new Companion('node', 'bin/nc2.mjs', 'netback', '--backend-of', 'all', '--bridge', 'xenbr0');
+  await server.said('serving all guests');
+});
+
+after(async () => {
+  console.log(server.lines.join('\n'));
+  await server.stop();
+});
+
+describe('nc2 netback, a guest on grant table version 1', () => {
+  it('is attached by xl create and comes up', { timeout }, async () => {
+    first = await Guest.create({
+      name: 'first',
+      host: 2,
+      vifs: [vif(1)],
+      grantTable: 1,
+      pings: HOST,
+      onReboot: 'restart',
+      words: 'lab_ip1=10.0.1.2/24',
+    });
+    await first.says('GUEST-READY');
+    expect(first.said).toContain('Grant tables using version 1 layout');
+    expect(hasInterface(`vif${await first.domid()}.0`)).toBe(true);
+  });
+
+  it('lets the guest ping the host without a loss', () => {
+    expect(first.said).toContain(' 0% packet loss');
+  });
+
+  describeTraffic(() => first, 1400);
+});
+
+describe('nc2 netback, a guest on grant table version 2 with an MTU of 9000', () => {
+  it('comes up and pings the other guest over the bridge without a loss', { timeout }, async () => {
+    second = await Guest.create({
+      name: 'second',
+      host: 3,
+      vifs: [vif(2, ',mtu=9000')],
+      mtu: 9000,
+      grantTable: 2,
+      pings: '10.0.0.2',
+    });
+    await second.says('GUEST-READY');
+    expect(second.said).toContain('Grant tables using version 2 layout');
+    expect(second.said).toContain(' 0% packet loss');
+  });
+
+  it('carries whole frames of 9014 bytes', { timeout }, async () => {
+    expect(await pingLoss(second.address, 20, 8972)).toBe(0);
+  });
+
+  describeTraffic(() => second, 8900);
+});
+
+describe('nc2 netback, devices that come and go', () => {
+  it('attaches and detaches a second device of a running guest, again and again', { timeout }, async () => {
+    const domid = await first.domid();
+    for (let round = 0; round < 3; round++) {
+      await run('xl', 'network-attach', 'first', vif(5));
+      expect(hasInterface(`vif${domid}.1`)).toBe(true);
+      await until('an answer from the second interface', 60, async () =>
+        (await pingLoss('10.0.1.2', 1)) === 0 ? true : undefined,
+      );
+      expect(await pingLoss('10.0.1.2', 5)).toBe(0);
+      await run('xl', 'network-detach', 'first', '1');
+      await until('the TAP to go', 20, () => (hasInterface(`vif${domid}.1`) ? undefined : true));
+      expect(await backends()).not.toContain(`/vif/${domid}/1/`);
+    }
+    expect(await pingLoss(first.address, 5)).toBe(0);
+  });
+
+  it('serves a guest again after it rebooted without a word', { timeout }, async () => {
+    const before = await first.domid();
+    await poke(first.address, REBOOT);
+    await first.says('GUEST-READY', 2);
+    expect(await first.domid()).not.toBe(before);
+    expect(hasInterface(`vif${before}.0`)).toBe(false);
+    expect(await pingLoss(first.address, 10)).toBe(0);
+    expect(await tcpEcho(first.address, MEBI)).toBe(true);
+  });
+
+  it('lets go of a guest that crashed, and goes on with the other', { timeout }, async () => {
+    const domid = await first.domid();
+    await poke(first.address, CRASH);
+    await until('the guest to be destroyed', 60, async () =>
+      (await domains()).includes(domid) ? undefined : true,
+    );
+    await until('the TAP to go', 20, () => (hasInterface(`vif${domid}.0`) ? undefined : true));
+    expect(await pingLoss(second.address, 10)).toBe(0);
+  });
+
+  it('ends with its devices closed and nothing left', { timeout }, async () => {
+    await second.destroy();
+    await until('the TAPs to go', 20, async () =>
+      (await run('ip', '-br', 'link')).includes('vif') ? undefined : true,
+    );
+    expect(await server.stop()).toBe(0);
+  });
+});

@@ -1,0 +1,74 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+const execute = promisify(execFile);
+
+/** Runs a program; its standard output. Rejects with what it said when it fails. */
+export async function run(program: string, ...words: readonly string[]): Promise<string> {
+  try {
+    const { stdout } = await execute(program, words, { maxBuffer: 1 << 24 });
+    return stdout;
+  } catch (error) {
+    const said = error instanceof Error && 'stderr' in error ? String(error.stderr) : '';
+    const out = error instanceof Error && 'stdout' in error ? String(error.stdout) : '';
+    throw new Error(`${program} ${words.join(' ')} failed: ${(said + out).slice(-2000) || String(error)}`);
+  }
+}
+
+/** Asks until the answer is there. Emulation decides how long that takes, so time is only a last bound. */
+export async function until<Answer>(
+  what: string,
+  seconds: number,
+  ask: () => Promise<Answer | undefined> | Answer | undefined,
+): Promise<Answer> {
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    if (Date.now() > end) throw new Error(`${what}: not within ${seconds} s`);
+    await setTimeout(100);
+  }
+}
+
+export function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** A program that runs beside the tests, and the lines it has said. */
+export class Companion {
+  readonly lines: string[] = [];
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<number | null>;
+
+  constructor(program: string, ...words: readonly string[]) {
+    this.#child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let rest = '';
+    const take = (chunk: Buffer): void => {
+      const parts = (rest + chunk.toString()).split('\n');
+      rest = parts.pop() ?? '';
+      this.lines.push(...parts);
+    };
+    this.#child.stdout?.on('data', take);
+    this.#child.stderr?.on('data', take);
+    this.#ended = new Promise((resolve) => this.#child.on('exit', resolve));
+  }
+
+  /** Waits for a line that holds `text`. */
+  async said(text: string, seconds = 60): Promise<string> {
+    return until(`"${text}" from the program, which said:\n${this.lines.join('\n')}`, seconds, () =>
+      this.lines.find((line) => line.includes(text)),
+    );
+  }
+
+  /** Asks the program to end; its exit code. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    this.#child.kill(signal);
+    return this.#ended;
+  }
+}
