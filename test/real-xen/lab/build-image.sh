@@ -27,7 +27,7 @@ cp xen/bin/nc.traditional guest/bin/
 for library in libc.so.6 libresolv.so.2; do cp -L "/lib/x86_64-linux-gnu/$library" guest/lib/; done
 cp -L /lib64/ld-linux-x86-64.so.2 guest/lib64/
 printf '#!/bin/sh\nexec md5sum > /dev/console\n' > guest/bin/take
-printf '#!/bin/sh\nexec dd if=/dev/zero bs=1M count=${lab_mb:-16}\n' > guest/bin/give
+printf '#!/bin/sh\nexec dd if=/dev/zero bs=1M count=${lab_mb:-8}\n' > guest/bin/give
 printf '#!/bin/sh\necho b > /proc/sysrq-trigger\n' > guest/bin/restart-now
 printf '#!/bin/sh\necho c > /proc/sysrq-trigger\n' > guest/bin/crash-now
 cp $modules/drivers/net/xen-netfront.ko guest/lib/
