@@ -46,7 +46,9 @@ let first: Guest;
 let second: Guest;
 
 before(async () => {
-  await run('ip', 'link', 'add', 'xenbr0', 'mtu', '9000', 'type', 'bridge');
+  await run('ip', 'link', 'add', 'xenbr0', 'type', 'bridge');
+  // Set once it exists: only then does the bridge keep its MTU when a port with a smaller one joins.
+  await run('ip', 'link', 'set', 'xenbr0', 'mtu', '9000');
   await run('ip', 'addr', 'add', `${HOST}/24`, 'dev', 'xenbr0');
   await run('ip', 'addr', 'add', '10.0.1.1/24', 'dev', 'xenbr0');
   await run('ip', 'link', 'set', 'xenbr0', 'up');
