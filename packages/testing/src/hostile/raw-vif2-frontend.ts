@@ -67,6 +67,13 @@ export class RawVif2Frontend implements FrontendDevice {
     return this.bytes;
   }
 
+  /** A word of what the backend wrote, by the byte index the backend had when it wrote it. */
+  receivedWord(index: number): number {
+    const area = this.shared[2]?.area;
+    if (area === undefined) throw new Error('the device is not prepared: attach it and settle first');
+    return area.words[(area.base + (index & (area.byteLength - 1))) >> 2] ?? 0;
+  }
+
   /** Writes messages one after the other, shows them to the backend and notifies it. */
   transmit(...messages: readonly (readonly number[] | Int32Array)[]): void {
     for (const message of messages) this.ring.write(message);
