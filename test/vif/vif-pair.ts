@@ -23,11 +23,19 @@ export class MapLink implements DeviceLink {
     this.peer = peer.id;
   }
 
+  private readonly stored = new Set<string>();
+
+  /** From here on a node of the peer's is read from xenstore, where it can be watched. */
+  readsStore(node: string): void {
+    this.stored.add(node);
+  }
+
   async readOwn(node: string): Promise<string | undefined> {
     return this.own.get(node);
   }
 
   async readPeer(node: string): Promise<string | undefined> {
+    if (this.stored.has(node)) return this.domain.store.tryRead(`${this.peerPath}/${node}`);
     return this.theirs.get(node);
   }
 

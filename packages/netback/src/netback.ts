@@ -6,6 +6,7 @@ import {
   NUM_QUEUES_NODE,
   parseRate,
   parseSwitch,
+  parseUnsigned,
   queueNodeNames,
   queuePrefix,
   readControlNodes,
@@ -32,6 +33,8 @@ import type { NetbackSettings } from './options';
 
 const debug = createDebug('netchannel2:netback');
 
+const DEFAULT_MTU = 1500;
+
 /**
  * The backend's end of a vif. While no frontend is connected `send` answers `false`, and `writable$` emits when one is.
  */
@@ -50,6 +53,7 @@ export class Netback implements BackendDevice, ForwardingSource, ForwardingTarge
   private stalledQueues = 0;
   private connection: Connection | undefined;
   private address: string | undefined;
+  private transmissionUnit = DEFAULT_MTU;
   private watches = Subscription.EMPTY;
   /** The rate node as last read. */
   private rate: string | undefined;
@@ -66,6 +70,11 @@ export class Netback implements BackendDevice, ForwardingSource, ForwardingTarge
   /** The guest's address as the toolstack wrote it, `xx:xx:xx:xx:xx:xx`; `undefined` before the first connection. */
   get mac(): string | undefined {
     return this.address;
+  }
+
+  /** Longest network packet the toolstack gives the interface, in bytes: for the bridge or stack behind this end. */
+  get mtu(): number {
+    return this.transmissionUnit;
   }
 
   send(frame: Frame | Uint8Array): boolean {
@@ -104,6 +113,7 @@ export class Netback implements BackendDevice, ForwardingSource, ForwardingTarge
     this.release();
     const offer = await this.readOffer();
     this.address = await this.link.readOwn('mac');
+    this.transmissionUnit = parseUnsigned(await this.link.readOwn('mtu')) ?? DEFAULT_MTU;
     const rate = await this.link.readOwn('rate');
     const connection = new Connection(this.link, this.batches, this.settings, offer, {
       counters: this.counters,
@@ -142,7 +152,10 @@ export class Netback implements BackendDevice, ForwardingSource, ForwardingTarge
       ...Object.values(CONTROL_NODES),
       ...queueNodeNames(''),
     ]);
-    const features = readFrontendFeatures(nodes);
+    const asked = readFrontendFeatures(nodes);
+    // What was not offered is not done, whoever asks for it.
+    const multicastControl = asked.multicastControl && this.settings.features.multicastControl;
+    const features = { ...asked, multicastControl };
     if (!features.rxCopy) {
       throw new DeviceError(
         'EOPNOTSUPP',

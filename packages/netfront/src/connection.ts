@@ -1,6 +1,7 @@
 import type { DeviceLink } from '@netchannel2/device-registry';
 import {
   type BackendFeatures,
+  type ExtraType,
   flowHash,
   NUM_QUEUES_NODE,
   queuePrefix,
@@ -52,6 +53,21 @@ export class Connection {
 
   flush(): void {
     for (const queue of this.queues) queue.transmit.flush();
+  }
+
+  /** Whether the backend has a list of multicast addresses to edit, and whether it may be put to use at any time. */
+  get multicastControl(): Pick<BackendFeatures, 'multicastControl' | 'dynamicMulticastControl'> {
+    return this.backend;
+  }
+
+  /** Edits that list; answers whether the backend did. The list is the device's, so any queue will do. */
+  editMulticast(
+    type: typeof ExtraType.multicastAdd | typeof ExtraType.multicastDelete,
+    mac: number,
+  ): Promise<boolean> {
+    return new Promise((resolve) => {
+      if (this.queues[0]?.transmit.editMulticast(type, mac, resolve) !== true) resolve(false);
+    });
   }
 
   /** Tells the backend on the control ring how frames are to be spread and which pages to map. */

@@ -1,15 +1,26 @@
 import { DeviceError, type DeviceLink, type FrontendDevice } from '@netchannel2/device-registry';
 import { HotStream } from '@netchannel2/frames';
-import { BACKEND_NODES, readBackendFeatures } from '@netchannel2/netif';
+import {
+  BACKEND_NODES,
+  ExtraType,
+  FRONTEND_NODES,
+  parseUnsigned,
+  readBackendFeatures,
+} from '@netchannel2/netif';
 import type { Frame, FramePort } from '@netchannel2/xen';
 import createDebug from 'debug';
 import { Connection } from './connection';
 import type { ControlChannel } from './control-channel';
 import { type NetfrontCounters, netfrontCounters } from './frame-drops';
+import { multicastAddress } from './multicast-edits';
 import type { NetfrontSettings } from './options';
 import { checkReceiveHash, configureReceiveHash, type ReceiveHashOptions } from './receive-hash';
 
 const debug = createDebug('netchannel2:netfront');
+
+const DEFAULT_MTU = 1500;
+
+type MulticastEdit = typeof ExtraType.multicastAdd | typeof ExtraType.multicastDelete;
 
 /**
  * The guest's end of a vif. Frames may be sent as soon as the rings are published; until then, and after the connection
@@ -22,6 +33,9 @@ export class Netfront implements FrontendDevice, FramePort {
   readonly counters: NetfrontCounters = netfrontCounters();
   private connection: Connection | undefined;
   private address: string | undefined;
+  private transmissionUnit = DEFAULT_MTU;
+  /** Group addresses joined, as 48-bit numbers. */
+  private readonly groups = new Set<number>();
 
   constructor(
     private readonly link: DeviceLink,
@@ -35,6 +49,11 @@ export class Netfront implements FrontendDevice, FramePort {
     return this.address;
   }
 
+  /** Longest network packet the toolstack gives this interface, in bytes; the guest's own stack is to keep to it. */
+  get mtu(): number {
+    return this.transmissionUnit;
+  }
+
   send(frame: Frame | Uint8Array): boolean {
     if (this.connection !== undefined) return this.connection.send(frame);
     this.counters.sendRefused += 1;
@@ -43,6 +62,37 @@ export class Netfront implements FrontendDevice, FramePort {
 
   flush(): void {
     this.connection?.flush();
+  }
+
+  /**
+   * Adds a group address to those the backend passes on once frames are filtered (`request-multicast-control`); kept over
+   * reconnections. A backend without a filter passes everything on, so there it is no more than noted.
+   *
+   * @param mac `xx:xx:xx:xx:xx:xx`; a RangeError is thrown for what is no group address.
+   * @returns `false` when the backend's list is full, or there is no connection to say so now.
+   */
+  async joinMulticast(mac: string): Promise<boolean> {
+    const address = multicastAddress(mac);
+    this.groups.add(address);
+    return this.editMulticast(ExtraType.multicastAdd, address);
+  }
+
+  /** Takes a group address off that list. */
+  async leaveMulticast(mac: string): Promise<boolean> {
+    const address = multicastAddress(mac);
+    if (!this.groups.delete(address)) return true;
+    return this.editMulticast(ExtraType.multicastDelete, address);
+  }
+
+  /**
+   * Has the backend filter multicast frames from now on, or not any more. Rejects with `DeviceError` `EOPNOTSUPP` where it
+   * takes notice only when connecting (no `feature-dynamic-multicast-control`).
+   */
+  async filterMulticast(on: boolean): Promise<void> {
+    if (this.connection?.multicastControl.dynamicMulticastControl !== true)
+      throw new DeviceError('EOPNOTSUPP', `${this.name} cannot change its multicast filter while connected`);
+    const path = `${this.link.ownPath}/${FRONTEND_NODES.multicastControl}`;
+    await this.link.domain.store.write(path, on ? '1' : '0');
   }
 
   /**
@@ -82,6 +132,8 @@ export class Netfront implements FrontendDevice, FramePort {
     });
     this.connection = connection;
     connection.start();
+    for (const address of this.groups) void this.editMulticast(ExtraType.multicastAdd, address);
+    this.transmissionUnit = parseUnsigned(await this.link.readOwn('mtu')) ?? DEFAULT_MTU;
     debug('%s prepared for domain %d: %o', this.name, this.link.peer, features);
     return connection.nodes();
   }
@@ -115,6 +167,12 @@ export class Netfront implements FrontendDevice, FramePort {
     debug('%s broken: %s', this.name, reason);
     this.connection?.halt();
     this.link.fail(new DeviceError('EPROTO', reason));
+  }
+
+  private async editMulticast(type: MulticastEdit, address: number): Promise<boolean> {
+    const { connection } = this;
+    if (connection === undefined) return false;
+    return !connection.multicastControl.multicastControl || connection.editMulticast(type, address);
   }
 
   private requireControl(): ControlChannel {

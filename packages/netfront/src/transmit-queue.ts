@@ -9,6 +9,7 @@ import {
 } from '@netchannel2/frames';
 import {
   DATA_SLOTS_MIN,
+  type ExtraType,
   type FrontRing,
   PACKET_BYTES_MAX,
   RING_BROKEN,
@@ -17,6 +18,7 @@ import {
   txResponseId,
   txResponseStatus,
   writeGsoExtra,
+  writeMulticastExtra,
   writeTxRequest,
 } from '@netchannel2/netif';
 import {
@@ -30,6 +32,7 @@ import {
   PAGE_SIZE,
 } from '@netchannel2/xen';
 import type { NetfrontCounters } from './frame-drops';
+import { MulticastEdits } from './multicast-edits';
 import type { TransmitBuffers } from './transmit-buffers';
 
 /** What the backend takes beyond plain packets of one slot. */
@@ -60,6 +63,7 @@ export class TransmitQueue implements DeferredWork {
   private readonly copy: CopiedPacket;
   private readonly headers = new PacketHeaders();
   private readonly segments = new TcpSegments();
+  private readonly edits = new MulticastEdits();
 
   constructor(
     private readonly domain: Domain,
@@ -92,6 +96,29 @@ export class TransmitQueue implements DeferredWork {
       if (this.headers.ipVersion === 6) return this.sendCompleted(frame, length);
     }
     return this.canLend(frame) ? this.sendLent(frame, length) : this.sendCopied(frame, length);
+  }
+
+  /**
+   * Asks the backend to edit its list of multicast addresses, by a request without data and an extra info behind it.
+   *
+   * @returns `false` when there is no room.
+   */
+  editMulticast(
+    type: typeof ExtraType.multicastAdd | typeof ExtraType.multicastDelete,
+    mac: number,
+    answered: (accepted: boolean) => void,
+  ): boolean {
+    if (!this.open || !this.hasRoom(2)) return false;
+    const { ring } = this;
+    this.freeIdCount -= 1;
+    const id = this.freeIds[this.freeIdCount] ?? 0;
+    this.starts[id] = 0;
+    this.edits.add(id, answered);
+    writeTxRequest(ring.words, ring.slot(ring.requestIndex), 0, 0, TxFlag.extraInfo, id, 0);
+    writeMulticastExtra(ring.words, ring.slot((ring.requestIndex + 1) | 0), type, mac, 0);
+    ring.requestIndex = (ring.requestIndex + 2) | 0;
+    this.flush();
+    return true;
   }
 
   /** Makes what was sent so far visible to the backend. */
@@ -138,6 +165,7 @@ export class TransmitQueue implements DeferredWork {
     for (let id = 0; id < this.starts.length; id += 1) {
       if (this.starts[id] === 1 && this.buffers.isLent(id)) this.counters.dropped.lostInFlight += 1;
     }
+    this.edits.close();
     this.buffers.close();
   }
 
@@ -294,9 +322,10 @@ export class TransmitQueue implements DeferredWork {
       const status = txResponseStatus(word);
       if (status === TxStatus.none) continue;
       const id = txResponseId(word);
-      if (id >= ring.slotCount || !this.buffers.isLent(id))
-        return this.fail('TX response to a request not made');
-      if (!this.buffers.takeBack(id)) return this.fail('backend still uses a page it answered');
+      if (id >= ring.slotCount || !this.buffers.isLent(id)) {
+        if (!this.edits.answer(id, status === TxStatus.okay))
+          return this.fail('TX response to a request not made');
+      } else if (!this.buffers.takeBack(id)) return this.fail('backend still uses a page it answered');
       this.freeIds[this.freeIdCount] = id;
       this.freeIdCount += 1;
       if (status !== TxStatus.okay && this.starts[id] === 1) this.counters.dropped.refusedByBackend += 1;
