@@ -69,15 +69,10 @@ export class PostedBuffers {
     return this.ring.unconsumed >= slots || this.hasSlots(slots);
   }
 
-  /** Looks for posted buffers; when they do not suffice asks for an event at the next one and looks once more. */
+  /** Looks for posted buffers; when they do not suffice an event will come for the next one. */
   hasSlots(needed: number): boolean {
     if (!this.open) return false;
-    const { ring } = this;
-    let waiting = ring.requests();
-    if (waiting !== RING_BROKEN && waiting < needed) {
-      ring.armNextRequest();
-      waiting = ring.requests();
-    }
+    const waiting = this.ring.awaitRequests(needed);
     if (waiting !== RING_BROKEN) return waiting >= needed;
     this.close();
     this.broken('RX request index out of range');

@@ -63,6 +63,22 @@ export class BackRing {
     Atomics.store(this.words, this.pageWord + REQ_EVENT, (this.seen + 1) | 0);
   }
 
+  /**
+   * Looks for `needed` requests. When there are fewer, an event will come for the next one: it is asked for anew until none
+   * came between looking and asking.
+   *
+   * @returns how many wait, or {@link RING_BROKEN}.
+   */
+  awaitRequests(needed: number): number {
+    for (;;) {
+      const waiting = this.requests();
+      if (waiting === RING_BROKEN || waiting >= needed) return waiting;
+      this.armNextRequest();
+      // Each further turn takes a request to have come, and a ring holds only so many.
+      if (Atomics.load(this.words, this.pageWord + REQ_PROD) === this.seen) return waiting;
+    }
+  }
+
   /** Final check before going to sleep: 0 when an event will come for the next request, else as {@link requests}. */
   finalCheckRequests(): number {
     const waiting = this.requests();
