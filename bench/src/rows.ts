@@ -1,112 +1,56 @@
-import type { DeviceClass } from '@netchannel2/device-registry';
-import { Machine } from '@netchannel2/hypervisor';
-import { memoryCopyRate } from './baselines/memory-copy';
-import { structuredCloneRate } from './baselines/structured-clone';
-import { guestToGuestRate } from './paths/guest-to-guest';
-import { oneThreadRate } from './paths/one-thread';
-import { twoWorkersRate } from './paths/two-workers';
-import type { RateOptions } from './rate';
+import type { IsolatedMeasurements } from './isolated';
+import { DEVICE_CLASSES, FRAME_BYTES } from './measurements';
 import { type BenchResult, resultOf } from './result';
 
-export const FRAME_BYTES = [64, 256, 1514, 4096] as const;
-
-/** Rates of one frame size that others are compared with, measured once per run. */
-interface Baselines {
-  readonly memcpy: number;
-  readonly structuredClone: number;
-}
-
-/** A row to measure: its name, and how. */
+/** A row of the report: a measurement, and those of the same run it is compared with. */
 export interface Row {
+  /** Of the row and of its measurement. */
   readonly name: string;
-  measure(context: RunContext): Promise<BenchResult>;
+  /** 0 where operations are counted and not frames. */
+  readonly frameBytes: number;
+  /** Ratio by ratio, the measurement whose rate this row's is divided by. */
+  readonly baselines: Readonly<Record<string, string>>;
+  /** The measurement whose cost in dom0 this row's is divided by. */
+  readonly dom0CostOver?: string;
 }
 
-/** What rows of one run share: options, baselines, and what was measured before. */
-export class RunContext {
-  private readonly baselines = new Map<number, Promise<Baselines>>();
-  private readonly dom0Costs = new Map<string, number>();
-
-  constructor(readonly options: RateOptions) {}
-
-  baselinesOf(frameBytes: number): Promise<Baselines> {
-    const known = this.baselines.get(frameBytes);
-    if (known !== undefined) return known;
-    const measured = measureBaselines(frameBytes, this.options);
-    this.baselines.set(frameBytes, measured);
-    return measured;
-  }
-
-  /** Nanoseconds dom0 spends per frame between guests, kept for the row of the other class. */
-  rememberDom0Cost(key: string, nanoseconds: number): void {
-    this.dom0Costs.set(key, nanoseconds);
-  }
-
-  dom0Cost(key: string): number | undefined {
-    return this.dom0Costs.get(key);
-  }
-}
-
-async function measureBaselines(frameBytes: number, options: RateOptions): Promise<Baselines> {
-  const machine = Machine.boot({ memoryBytes: 16 << 20 });
-  const { memory } = machine.createDomain({ memoryPages: 256 });
-  const memcpy = await memoryCopyRate(memory, frameBytes, options);
-  machine.shutdown();
-  return { memcpy, structuredClone: await structuredCloneRate(frameBytes, options) };
-}
-
-/** A path's rate against both baselines. */
-function rateRow(name: string, frameBytes: number, rate: (options: RateOptions) => Promise<number>): Row {
-  return {
-    name,
-    async measure(context) {
-      const baselines = await context.baselinesOf(frameBytes);
-      return resultOf({ name, frameBytes, framesPerSecond: await rate(context.options) }, { ...baselines });
-    },
-  };
-}
-
-/** Guest to guest through dom0's bridge; the second class measured is also compared by dom0's cost per frame. */
-function guestToGuestRow(deviceClass: DeviceClass, frameBytes: number): Row {
-  const name = `${deviceClass}/${frameBytes}/one-thread/guest-to-guest`;
-  return {
-    name,
-    async measure(context) {
-      const baselines = await context.baselinesOf(frameBytes);
-      const { framesPerSecond, dom0Nanoseconds } = await guestToGuestRate(
-        deviceClass,
+function* frameRows(): Generator<Row> {
+  for (const deviceClass of DEVICE_CLASSES) {
+    for (const frameBytes of FRAME_BYTES) {
+      const path = `${deviceClass}/${frameBytes}`;
+      const baselines = { memcpy: `memcpy/${frameBytes}`, structuredClone: `structuredClone/${frameBytes}` };
+      const vif = `vif/${frameBytes}/one-thread/guest-to-guest`;
+      yield { name: `${path}/one-thread`, frameBytes, baselines };
+      yield { name: `${path}/one-thread/from-dom0`, frameBytes, baselines };
+      yield {
+        name: `${path}/one-thread/guest-to-guest`,
         frameBytes,
-        context.options,
-      );
-      context.rememberDom0Cost(`${deviceClass}/${frameBytes}`, dom0Nanoseconds);
-      const vifCost = context.dom0Cost(`vif/${frameBytes}`);
-      const result = resultOf({ name, frameBytes, framesPerSecond }, { ...baselines });
-      if (deviceClass === 'vif' || vifCost === undefined)
-        return { ...result, dom0NsPerFrame: dom0Nanoseconds };
-      const dom0CostOverVif = Number((dom0Nanoseconds / vifCost).toPrecision(4));
-      return { ...result, dom0NsPerFrame: dom0Nanoseconds, ratios: { ...result.ratios, dom0CostOverVif } };
-    },
-  };
+        baselines,
+        ...(deviceClass === 'vif2' && { dom0CostOver: vif }),
+      };
+      yield { name: `${path}/two-workers`, frameBytes, baselines };
+    }
+  }
 }
 
 /** All rows, in the order they run. */
 export function allRows(): Row[] {
-  const rows: Row[] = [];
-  for (const deviceClass of ['vif', 'vif2'] as const) {
-    for (const bytes of FRAME_BYTES) {
-      rows.push(
-        rateRow(`${deviceClass}/${bytes}/one-thread`, bytes, (options) =>
-          oneThreadRate(deviceClass, 'to-dom0', bytes, options),
-        ),
-        rateRow(`${deviceClass}/${bytes}/one-thread/from-dom0`, bytes, (options) =>
-          oneThreadRate(deviceClass, 'from-dom0', bytes, options),
-        ),
-        guestToGuestRow(deviceClass, bytes),
-        rateRow(`${deviceClass}/${bytes}/two-workers`, bytes, (options) =>
-          twoWorkersRate(deviceClass, bytes, options),
-        ),
-      );
-    }
+  return [...frameRows()];
+}
+
+export async function measureRow(row: Row, measurements: IsolatedMeasurements): Promise<BenchResult> {
+  const { name, frameBytes } = row;
+  const measured = await measurements.get(name);
+  const rates: Record<string, number> = {};
+  for (const [ratio, baseline] of Object.entries(row.baselines)) {
+    rates[ratio] = (await measurements.get(baseline)).perSecond;
   }
-  return rows;
+  const result = resultOf({ name, frameBytes, framesPerSecond: measured.perSecond }, rates);
+  const { dom0NsPerFrame } = measured;
+  if (dom0NsPerFrame === undefined) return result;
+  const other = row.dom0CostOver && (await measurements.get(row.dom0CostOver)).dom0NsPerFrame;
+  const ratios = other
+    ? { ...result.ratios, dom0CostOverVif: Number((dom0NsPerFrame / other).toPrecision(4)) }
+    : result.ratios;
+  return { ...result, dom0NsPerFrame, ratios };
 }

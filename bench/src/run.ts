@@ -2,9 +2,10 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
+import { IsolatedMeasurements } from './isolated';
 import { reportLine, reportOf } from './report';
 import type { BenchResult } from './result';
-import { allRows, RunContext } from './rows';
+import { allRows, measureRow } from './rows';
 
 const RESULTS_FILE = fileURLToPath(new URL('../results.json', import.meta.url));
 
@@ -36,11 +37,14 @@ if (rows.length === 0) {
   for (const { name } of allRows()) console.error(`  ${name}`);
   process.exit(2);
 }
-const context = new RunContext({ rounds: options.rounds, milliseconds: options.milliseconds });
+const measurements = new IsolatedMeasurements({
+  rounds: options.rounds,
+  milliseconds: options.milliseconds,
+});
 const width = Math.max(...rows.map(({ name }) => name.length));
 const results: BenchResult[] = [];
 for (const row of rows) {
-  const result = await row.measure(context);
+  const result = await measureRow(row, measurements);
   results.push(result);
   console.log(reportLine(result, width));
 }

@@ -3,6 +3,7 @@ import type { DeviceClass } from '@netchannel2/device-registry';
 import { FramePool } from '@netchannel2/frames';
 import { Machine } from '@netchannel2/hypervisor';
 import { WiredDevice } from '@netchannel2/testing';
+import type { Measured } from '../measurements';
 import { medianRate, type RateOptions } from '../rate';
 import { BACKENDS, FRONTENDS } from './drivers';
 import { benchFrame, Receiver, Sender } from './lane';
@@ -10,18 +11,12 @@ import { benchFrame, Receiver, Sender } from './lane';
 /** Frames under way at most: a bridge drops what its next port has no room for, and a benchmark counts no drops. */
 const WINDOW = 128;
 
-/** What frames from guest to guest through dom0's bridge cost. */
-export interface GuestToGuest {
-  readonly framesPerSecond: number;
-  /** Nanoseconds of dom0's time per frame. */
-  readonly dom0Nanoseconds: number;
-}
-
+/** Frames per second from guest to guest through dom0's bridge in one thread, and what each costs dom0. */
 export async function guestToGuestRate(
   deviceClass: DeviceClass,
   frameBytes: number,
   options: RateOptions,
-): Promise<GuestToGuest> {
+): Promise<Measured> {
   const machine = Machine.boot({ memoryBytes: 128 << 20 });
   const host = machine.createDomain({ name: 'dom0', memoryPages: 8192 });
   const bridge = new Bridge();
@@ -74,5 +69,5 @@ export async function guestToGuestRate(
   pool.close();
   machine.shutdown();
   for (const { device } of [one, two]) if (device.failures[0] !== undefined) throw device.failures[0];
-  return { framesPerSecond: rate, dom0Nanoseconds };
+  return { perSecond: rate, dom0NsPerFrame: dom0Nanoseconds };
 }

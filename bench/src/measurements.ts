@@ -1,0 +1,53 @@
+/**
+ * Everything that can be measured, by name. A run measures each in a process of its own: what the compiler learned from one
+ * path neither helps nor hurts the next.
+ */
+import { Machine } from '@netchannel2/hypervisor';
+import { memoryCopyRate } from './baselines/memory-copy';
+import { structuredCloneRate } from './baselines/structured-clone';
+import { guestToGuestRate } from './paths/guest-to-guest';
+import { oneThreadRate } from './paths/one-thread';
+import { twoWorkersRate } from './paths/two-workers';
+import type { RateOptions } from './rate';
+
+export const DEVICE_CLASSES = ['vif', 'vif2'] as const;
+export const FRAME_BYTES = [64, 256, 1514, 4096] as const;
+
+export interface Measured {
+  /** Frames, or operations. */
+  readonly perSecond: number;
+  /** Between guests: nanoseconds of dom0's time per frame. */
+  readonly dom0NsPerFrame?: number;
+}
+
+export type Measure = (options: RateOptions) => Promise<Measured>;
+
+const rate =
+  (measure: (options: RateOptions) => Promise<number>): Measure =>
+  async (options) => ({ perSecond: await measure(options) });
+
+async function copyRate(frameBytes: number, options: RateOptions): Promise<number> {
+  const machine = Machine.boot({ memoryBytes: 16 << 20 });
+  const { memory } = machine.createDomain({ memoryPages: 256 });
+  const perSecond = await memoryCopyRate(memory, frameBytes, options);
+  machine.shutdown();
+  return perSecond;
+}
+
+function* frameMeasurements(): Generator<readonly [string, Measure]> {
+  for (const bytes of FRAME_BYTES) {
+    yield [`memcpy/${bytes}`, rate((options) => copyRate(bytes, options))];
+    yield [`structuredClone/${bytes}`, rate((options) => structuredCloneRate(bytes, options))];
+    for (const deviceClass of DEVICE_CLASSES) {
+      const path = `${deviceClass}/${bytes}`;
+      const oneThread = (direction: 'to-dom0' | 'from-dom0') =>
+        rate((options) => oneThreadRate(deviceClass, direction, bytes, options));
+      yield [`${path}/one-thread`, oneThread('to-dom0')];
+      yield [`${path}/one-thread/from-dom0`, oneThread('from-dom0')];
+      yield [`${path}/one-thread/guest-to-guest`, (options) => guestToGuestRate(deviceClass, bytes, options)];
+      yield [`${path}/two-workers`, rate((options) => twoWorkersRate(deviceClass, bytes, options))];
+    }
+  }
+}
+
+export const MEASUREMENTS: ReadonlyMap<string, Measure> = new Map(frameMeasurements());
