@@ -55,6 +55,11 @@ export class TcpSegments {
     return true;
   }
 
+  /** Offset of each segment's TCP header. */
+  get transportOffset(): number {
+    return this.headers.transportOffset;
+  }
+
   /** Bytes of segment `index`, headers included. */
   lengthOf(index: number): number {
     return this.headerLength + this.payloadOf(index);

@@ -241,23 +241,82 @@ describe('offloads', () => {
     },
   );
 
-  it('segmentation goes through where allowed and is dropped where not', () => {
-    for (const tcpv4Segmentation of [true, false]) {
+  function unsegmented(length: number): Uint8Array {
+    const { bytes } = blankTcp(length);
+    // A header without options.
+    bytes[46] = 0x50;
+    return bytes;
+  }
+
+  it('segmentation goes through where allowed', () => {
+    const { machine, frontend, backend } = linkedEnds();
+    const seen: number[][] = [];
+    backend.frames.subscribe((frame) => seen.push([frame.segmentation, frame.segmentSize, frame.checksum]));
+    const frame = frontend.pool.frameFrom(unsegmented(20000));
+    if (frame === undefined) throw new Error('no pages');
+    frame.checksum = FrameChecksum.blank;
+    frame.segmentation = FrameSegmentation.tcpv4;
+    frame.segmentSize = 1448;
+    frontend.link.send(frame);
+    machine.settle();
+    expect(seen).toEqual([[FrameSegmentation.tcpv4, 1448, FrameChecksum.blank]]);
+  });
+
+  it.each([true, false])(
+    'where it is not, segments are cut in software; checksums left to the peer: %s',
+    (left) => {
       const { machine, frontend, backend } = linkedEnds({
-        back: { offer: { checksumOffload: true, tcpv4Segmentation, maxFragments: 18 } },
+        back: { offer: { checksumOffload: left, tcpv4Segmentation: false, maxFragments: 18 } },
       });
-      const seen: number[][] = [];
-      backend.frames.subscribe((frame) => seen.push([frame.segmentation, frame.segmentSize, frame.checksum]));
-      const frame = frontend.pool.frameFrom(blankTcp(20000).bytes);
+      const seen: FrameChecksum[] = [];
+      backend.frames.subscribe((frame) => seen.push(frame.checksum));
+      const whole = unsegmented(20000);
+      const frame = frontend.pool.frameFrom(whole);
       if (frame === undefined) throw new Error('no pages');
       frame.checksum = FrameChecksum.blank;
       frame.segmentation = FrameSegmentation.tcpv4;
       frame.segmentSize = 1448;
-      frontend.link.send(frame);
+      expect(frontend.link.send(frame)).toBe(true);
+      frame.release();
       machine.settle();
-      expect(seen).toEqual(tcpv4Segmentation ? [[FrameSegmentation.tcpv4, 1448, FrameChecksum.blank]] : []);
-      expect(frontend.counters.dropped.sendSegmentation).toBe(tcpv4Segmentation ? 0 : 1);
-    }
+      expect(backend.received).toHaveLength(14);
+      expect(seen).toEqual(new Array(14).fill(left ? FrameChecksum.blank : FrameChecksum.unknown));
+      const payload = backend.received.flatMap((segment) => [...segment.subarray(54)]);
+      expect(Buffer.from(payload).equals(Buffer.from(whole.subarray(54)))).toBe(true);
+      for (const segment of backend.received) {
+        if (left) continue;
+        let sum = 6 + segment.length - 34;
+        for (let at = 26; at < segment.length; at += 2)
+          sum += ((segment[at] ?? 0) << 8) + (at + 1 < segment.length ? (segment[at + 1] ?? 0) : 0);
+        while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+        expect(sum).toBe(0xffff);
+      }
+      expect([frontend.link.unfinished, frontend.pool.outstanding]).toEqual([0, 0]);
+    },
+  );
+
+  it('segments that can never go together are dropped, those that cannot now are refused', () => {
+    const back = {
+      offer: { checksumOffload: true, tcpv4Segmentation: false, maxFragments: 18, maxPackets: 16 },
+    };
+    const { machine, frontend, backend } = linkedEnds({ back });
+    const send = (length: number) => {
+      const frame = frontend.pool.frameFrom(unsegmented(length));
+      if (frame === undefined) throw new Error('no pages');
+      frame.segmentation = FrameSegmentation.tcpv4;
+      frame.segmentSize = 1448;
+      const taken = frontend.link.send(frame);
+      frame.release();
+      return taken;
+    };
+    expect(send(30000)).toBe(true);
+    expect(frontend.counters.dropped.sendSegmentation).toBe(1);
+    expect([send(15000), send(15000)]).toEqual([true, false]);
+    machine.settle();
+    expect(backend.received).toHaveLength(11);
+    expect(send(15000)).toBe(true);
+    machine.settle();
+    expect(backend.received).toHaveLength(22);
   });
 
   it('validated is told', () => {

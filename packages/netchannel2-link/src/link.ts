@@ -20,9 +20,10 @@ import { FLUSH_EVERY, type LinkSettings, MOST_UNFINISHED, PLAIN_RING } from './l
 import { type IntakeHost, MessageIntake } from './message-intake';
 import type { PacketGrants } from './packet-grants';
 import { PacketReceiver } from './packet-receiver';
-import { PacketSender, SendOutcome } from './packet-sender';
+import { PacketSender } from './packet-sender';
 import { PeerLimits } from './peer-limits';
 import { RingOpening } from './ring-opening';
+import { SendOutcome } from './send-outcome';
 import { SharedPageGrants } from './shared-page-grants';
 import { StallWatch } from './stall-watch';
 import { SubPageGrants } from './sub-page-grants';

@@ -25,6 +25,8 @@ export interface PacketGrants {
   /** Ids that are free now: the credit left. */
   readonly free: number;
   readonly unfinished: number;
+  /** All ids there are. */
+  readonly capacity: number;
   /** Fragments that the bytes of `frame` behind the first `skip` will take. */
   fragmentsOf(frame: Frame, skip: number): number;
   /**

@@ -27,22 +27,13 @@ import {
   PAGE_SIZE,
 } from '@netchannel2/xen';
 import type { DropReason } from './drop-reasons';
+import { copyInline } from './inline-copy';
 import type { LinkSettings } from './link-settings';
 import { acceptsOffload, OffloadPlan, type PeerOffload } from './offload-plan';
 import type { PacketGrants } from './packet-grants';
 import { ScratchFrame } from './scratch-frame';
-
-/** What became of a frame. */
-export const SendOutcome = {
-  sent: 0,
-  /** Given up and counted: it can never go to this peer as it is. */
-  dropped: 1,
-  /** No credit or no room in the ring: a FINISH or the consumer's progress will help. */
-  full: 2,
-  /** No pages or references of our own. */
-  starved: 3,
-} as const;
-export type SendOutcome = (typeof SendOutcome)[keyof typeof SendOutcome];
+import { SegmentedSend, type SegmentSink } from './segmented-send';
+import { SendOutcome } from './send-outcome';
 
 /** The first word of a PACKET but for its size. */
 const PACKET_HEADER = messageHeader(MessageType.packet, 0, 0);
@@ -50,7 +41,7 @@ const PACKET_HEADER = messageHeader(MessageType.packet, 0, 0);
 const SMALL_PACKET_ID = 0x80000000 | 0;
 
 /** Turns frames into PACKET messages. Writes and commits; publishing the ring is the link's matter. */
-export class PacketSender {
+export class PacketSender implements SegmentSink {
   /** What the peer takes; nothing before its messages arrive. */
   readonly peerOffload: PeerOffload = { checksum: false, tcpv4: false };
   /** Room the last refused message needed. */
@@ -67,6 +58,7 @@ export class PacketSender {
   private readonly plan = new OffloadPlan();
   private readonly heapFrame: ScratchFrame;
   private readonly denseFrame: ScratchFrame;
+  private readonly segmented: SegmentedSend;
   private readonly reserve: number;
   private readonly candidate: number;
   private fragmentLimit = 1;
@@ -85,6 +77,7 @@ export class PacketSender {
       settings.fragmentKind === 'receiver_copy' ? PacketType.receiverCopy : PacketType.receiverMap;
     this.heapFrame = new ScratchFrame(settings.pool);
     this.denseFrame = new ScratchFrame(settings.pool);
+    this.segmented = new SegmentedSend(settings.pool, settings.prefix);
     this.reserve = answerReserve(maxPackets);
     this.candidate = settings.marksCandidates === true ? PacketFlag.bypassCandidate : 0;
   }
@@ -133,6 +126,7 @@ export class PacketSender {
     if (plain) plan.clear();
     else {
       const reason = plan.fill(this.memory, frame, this.peerOffload);
+      if (reason === 'sendSegmentation') return this.sendSegments(frame, apart);
       if (reason !== undefined) return this.drop(reason);
     }
     this.mark(frame.uint8(0) & 1);
@@ -175,6 +169,29 @@ export class PacketSender {
     }
     this.memory.copy(this.payload, this.prefixOffset(at, fragmentCount), head.area, head.offset, prefix);
     return this.sent(size, frame.byteLength);
+  }
+
+  get credits(): number {
+    return this.grants.free;
+  }
+
+  get allCredits(): number {
+    return this.grants.capacity;
+  }
+
+  get allRoom(): number {
+    return this.producer.ringBytes - this.reserve;
+  }
+
+  hasRoom(bytes: number): boolean {
+    return this.producer.hasSpace(bytes, this.reserve);
+  }
+
+  /** The peer does not cut packets. */
+  private sendSegments(frame: Frame, apart: boolean): SendOutcome {
+    const outcome = this.segmented.send(frame, this.peerOffload, this, apart);
+    if (outcome === SendOutcome.full) this.refusedSize = 0;
+    return outcome === SendOutcome.dropped ? this.drop('sendSegmentation') : outcome;
   }
 
   /** Most frames, in one piece and without offloads: short enough to be inline. */
@@ -241,7 +258,7 @@ export class PacketSender {
     const at = this.claimSmall(length);
     if (at === NO_SPACE) return SendOutcome.full;
     this.writeSmallHead(at, length);
-    this.copyPrefix(frame, length, this.prefixOffset(at, 0));
+    copyInline(this.memory, this.payload, this.prefixOffset(at, 0), frame, length, this.plan);
     return this.sent(packetSize(0, length), length);
   }
 
@@ -292,7 +309,7 @@ export class PacketSender {
     const id = this.grants.grant(frame, prefix, words, at);
     if (id < 0) return SendOutcome.starved;
     this.writeFragmentsHead(at, size, id, prefix, this.fragmentType);
-    this.copyPrefix(frame, prefix, this.prefixOffset(at, fragments));
+    copyInline(this.memory, this.payload, this.prefixOffset(at, fragments), frame, prefix, this.plan);
     this.lastId = id;
     return this.sent(size, frame.byteLength);
   }
@@ -365,23 +382,6 @@ export class PacketSender {
   /** Byte offset in the payload of the inline bytes of the message at word `at`. */
   private prefixOffset(at: number, fragments: number): number {
     return ((at + 5 + 2 * fragments) << 2) - this.payload.base;
-  }
-
-  private copyPrefix(frame: Frame, length: number, target: number): void {
-    const memory = this.memory;
-    const payload = this.payload;
-    let done = 0;
-    for (let index = 0; done < length; index += 1) {
-      const piece = Math.min(frame.fragmentLength(index), length - done);
-      memory.copy(payload, target + done, frame.fragmentPage(index), frame.fragmentOffset(index), piece);
-      done += piece;
-    }
-    const field = this.plan.checksumField;
-    if (field >= 0) {
-      const at = payload.base + target + field;
-      payload.bytes[at] = this.plan.checksum >>> 8;
-      payload.bytes[at + 1] = this.plan.checksum;
-    }
   }
 
   private sent(size: number, length: number): SendOutcome {

@@ -45,6 +45,10 @@ export class SharedPageGrants implements PacketGrants {
     return this.ids.free;
   }
 
+  get capacity(): number {
+    return this.ids.capacity;
+  }
+
   get unfinished(): number {
     return this.ids.open;
   }

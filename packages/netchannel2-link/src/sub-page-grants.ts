@@ -55,6 +55,10 @@ export class SubPageGrants implements PacketGrants {
     return this.ids.free;
   }
 
+  get capacity(): number {
+    return this.ids.capacity;
+  }
+
   get unfinished(): number {
     return this.ids.open;
   }
