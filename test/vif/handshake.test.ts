@@ -7,6 +7,7 @@ import {
 import { Machine, type SimulatedDomain } from '@netchannel2/hypervisor';
 import { type Netback, netbackDriver } from '@netchannel2/netback';
 import { type Netfront, netfrontDriver } from '@netchannel2/netfront';
+import { eventChannelPort, grantRef } from '@netchannel2/xen';
 import { firstValueFrom } from 'rxjs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { HandToolstack, reached } from './toolstack';
@@ -75,28 +76,33 @@ it('attach, traffic, unplug: all of it through xenstore', async () => {
 });
 
 it('a frontend that breaks the protocol is closed, its error is in xenstore, and a fresh one connects', async () => {
-  const { back } = await attached();
-  const ref = Number(await host.store.read(`${toolstack.front}/tx-ring-ref`));
-  const grant = await host.store.read(`${toolstack.front}/event-channel`);
-  expect([Number.isInteger(ref), Number.isInteger(Number(grant))]).toEqual([true, true]);
+  const { front, back } = await attached();
+  const node = async (name: string) => Number(await host.store.read(`${toolstack.front}/${name}`));
+  const ref = grantRef(await node('tx-ring-ref'));
+  const port = eventChannelPort(await node('event-channel'));
   // The test plays the frontend's own page being scribbled over: the request index jumps.
-  const mapping = host.foreign.map(
-    guest.id,
-    [ref as Parameters<typeof host.foreign.map>[1][number]],
-    'readwrite',
-  );
+  const mapping = host.foreign.map(guest.id, [ref], 'readwrite');
   if (typeof mapping === 'number') throw new Error(`map: ${mapping}`);
   Atomics.store(mapping.area.words, mapping.area.base >> 2, 5000);
   mapping.unmap();
-  const closed = reached(back, CLOSED);
-  const [front] = frontends.connections;
-  front?.device.flush();
-  front?.device.send(new Uint8Array(60));
-  Atomics.store(mapping.area.words, mapping.area.base >> 2, 5000);
+  const closed = Promise.all([reached(front, CLOSED), reached(back, CLOSED)]);
+  guest.events.notify(port);
+  await closed;
+  const error = await host.store.read(`error/backend/vif/${guest.id}/0/error`);
+  expect(error).toBe('71 TX request index out of range');
+  expect(back.error?.code).toBe('EPROTO');
+  expect(machine.accounting(host.id)?.mappings).toBe(0);
+  frontends.resume();
+  await expect.poll(() => backends.connections.map(({ state }) => state)).toEqual([CONNECTED]);
+  const [again] = frontends.devices;
+  let arrived = 0;
+  back.device.frames$.subscribe(() => {
+    arrived += 1;
+  });
+  expect(again?.send(new Uint8Array(60))).toBe(true);
   await machine.idle();
-  back.device.flush();
-  front?.device.flush();
-  await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 200))]);
+  expect(arrived).toBe(1);
+  expect(await host.store.tryRead(`error/backend/vif/${guest.id}/0/error`)).toBeUndefined();
 });
 
 it('frames sent before the backend has bound are delivered', async () => {
