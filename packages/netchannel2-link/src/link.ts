@@ -357,7 +357,7 @@ export class Vif2Link implements IntakeHost {
     if (!this.deadlines.running && this.running && this.unfinished > 0) this.deadlines.start();
   }
 
-  /** Gives overdue packets up. @returns whether packets are unfinished still. */
+  /** Gives overdue packets up. @returns whether any credit is taken still. */
   private sweep(): boolean {
     const { grants } = this;
     if (grants === undefined || !this.running) return false;
@@ -366,7 +366,9 @@ export class Vif2Link implements IntakeHost {
       this.stallWatch.stall();
       this.settings.stuck();
     }
-    return this.unfinished > 0;
+    // Pages and ids may have become free that no FINISH tells of.
+    if (this.held && !this.ending) this.tryWritable();
+    return grants.free < grants.capacity;
   }
 
   private publishAll(): void {
