@@ -89,7 +89,7 @@ async function bundle(job, directory) {
     join(directory, 'run.sh'),
     `#!/bin/bash
 export NO_COLOR=1
-node --test-reporter=spec --test-reporter-destination=stdout \\
+node --test-force-exit --test-reporter=spec --test-reporter-destination=stdout \\
   --test-reporter=tap --test-reporter-destination=/out/report.tap bin/${job.name}.mjs
 `,
   );

@@ -94,8 +94,9 @@ export function realDifferentialMachine(domids: readonly number[]): Differential
     const at = PROBE_REF * (version === 1 ? 8 : 16);
     const start = version === 1 ? BigInt(entries.getUint32(4, true)) : entries.getBigUint64(8, true);
     let found = 0;
-    for (let step = 0x1000n; step < 0x4000n && found < PAGES_PER_DOMAIN; step += 7n) {
-      const frame = start + step;
+    // Around the console's page: where a guest's memory ends depends on what the toolstack loaded.
+    for (let step = 7n; step < 0x8000n && found < PAGES_PER_DOMAIN; step += 61n) {
+      const frame = (step & 1n) === 0n ? start + step : start - step;
       if (version === 1) entries.setUint32(at + 4, Number(frame), true);
       else entries.setBigUint64(at + 8, frame, true);
       entries.setUint16(at + 2, 0, true);

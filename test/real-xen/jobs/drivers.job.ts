@@ -37,7 +37,7 @@ function dom0Ports(deviceClass: DeviceClass) {
       frontend: portFrontend(deviceClass),
       backend: portBackend(deviceClass),
     });
-    const settle = () => settleHosts(hosts, 12);
+    const settle = () => settleHosts(hosts, 8);
     await device.connect();
     await settle();
     return {

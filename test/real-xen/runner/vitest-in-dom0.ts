@@ -15,7 +15,7 @@ import {
 } from '@vitest/expect';
 
 /** Emulation is slow; a test that hangs must still end while the machine is up. */
-const TIMEOUT = 120_000;
+const TIMEOUT = 300_000;
 
 type Body = () => void | Promise<void>;
 type EachBody = (...values: never[]) => void | Promise<void>;
