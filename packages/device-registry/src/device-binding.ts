@@ -9,6 +9,7 @@ import { concat, defer, from, map, type Observable, Subject, type Subscription }
 import { relativeParts } from './device-paths';
 import type { DeviceConnection, DeviceLife, DeviceRunner, RunnerHost } from './device-runner';
 import type { DeviceClass } from './driver';
+import { childrenOf } from './state-node';
 
 const debug = createDebug('netchannel2:xenbus');
 
@@ -118,8 +119,7 @@ export class RunnerBinding<Device extends DeviceLife, Runner extends DeviceRunne
 
   private async scan(parts: readonly string[]): Promise<void> {
     const path = [this.tree.root, ...parts].join('/');
-    if ((await this.domain.store.tryRead(path)) === undefined) return;
-    for (const name of await this.domain.store.list(path)) {
+    for (const name of await childrenOf(this.domain.store, path)) {
       const names = [...parts, name];
       if (names.length === this.tree.depth) this.report(names, '');
       else await this.scan(names);

@@ -233,8 +233,9 @@ export abstract class DeviceRunner<Device extends DeviceLife> {
   }
 
   protected async writeState(write: StateWrite): Promise<StateWriteResult> {
-    const result = await writeState(this.host.domain.store, this.ownPath, write);
-    debug('%s state %d %s', this.ownPath, write.state, result);
+    const { own: known, ownPath, host } = this;
+    const result = await writeState(host.domain.store, ownPath, { ...write, known });
+    debug('%s state %d %s', ownPath, write.state, result);
     if (result !== 'written') {
       this.touchAll('', 'state');
       this.loop.request();

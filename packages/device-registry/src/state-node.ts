@@ -6,7 +6,7 @@
 import { errnoNumber, type XenStore, XenStoreError, type XenStoreOperations } from '@netchannel2/xen';
 import { errorPath, parentPath } from './device-paths';
 import type { DeviceError } from './driver';
-import { formatXenbusState, parseXenbusState, type XenbusState } from './xenbus-state';
+import { formatXenbusState, parseXenbusState, XenbusState } from './xenbus-state';
 
 /** `vanished`: the directory is not there and was not made again; `changed`: somebody else wrote the state meanwhile. */
 export type StateWriteResult = 'written' | 'vanished' | 'changed';
@@ -19,6 +19,11 @@ export interface StateWrite {
   readonly obsolete?: Iterable<string>;
   /** Write only while the node still holds this: a step forward must not undo an unplug. */
   readonly expected?: XenbusState;
+  /**
+   * What the writer last knew there. A node that is back at Initialising since belongs to a device made anew in the old
+   * one's place, and is left alone.
+   */
+  readonly known?: XenbusState;
 }
 
 /**
@@ -29,6 +34,8 @@ export function writeState(store: XenStore, directory: string, write: StateWrite
   return store.transaction(async (transaction) => {
     const current = await transaction.tryRead(`${directory}/state`);
     if (current === undefined) return 'vanished';
+    const madeAnew = write.known !== undefined && write.known !== XenbusState.Initialising;
+    if (madeAnew && parseXenbusState(current) === XenbusState.Initialising) return 'changed';
     if (write.expected !== undefined && parseXenbusState(current) !== write.expected) return 'changed';
     for (const node of write.obsolete ?? []) await removeIfThere(transaction, `${directory}/${node}`);
     for (const [node, value] of Object.entries(write.nodes ?? {})) {
@@ -46,6 +53,16 @@ export async function removeIfThere(operations: XenStoreOperations, path: string
     await operations.remove(path);
   } catch (error) {
     if (!(error instanceof XenStoreError) || error.code !== 'ENOENT') throw error;
+  }
+}
+
+/** The children of a directory, none where it is not there or goes meanwhile. */
+export async function childrenOf(operations: XenStoreOperations, path: string): Promise<string[]> {
+  try {
+    return await operations.list(path);
+  } catch (error) {
+    if (error instanceof XenStoreError && (error.code === 'ENOENT' || error.code === 'EACCES')) return [];
+    throw error;
   }
 }
 

@@ -15,6 +15,7 @@ import {
 } from '../device-paths';
 import type { DeviceClass } from '../driver';
 import { PassLoop } from '../pass-loop';
+import { childrenOf } from '../state-node';
 import { type PeerState, parseXenbusState } from '../xenbus-state';
 import { type DeviceIdentity, REQUESTED_CLASS_NODE } from './device-nodes';
 
@@ -38,7 +39,7 @@ export interface DeviceEntry extends DeviceIdentity {
 /** All devices, ordered by guest as the store has them, vif before vif2, in the order they were attached. */
 export async function listDevices(store: XenStoreOperations): Promise<DeviceEntry[]> {
   const entries: DeviceEntry[] = [];
-  for (const guest of await children(store, '/libxl')) {
+  for (const guest of await childrenOf(store, '/libxl')) {
     const domid = parseDomainId(guest);
     if (domid !== undefined) entries.push(...(await listDomainDevices(store, domid)));
   }
@@ -62,7 +63,7 @@ export async function deviceNumbers(
   domid: DomainId,
   type: DeviceClass,
 ): Promise<number[]> {
-  const names = await children(store, `/libxl/${domid}/device/${type}`);
+  const names = await childrenOf(store, `/libxl/${domid}/device/${type}`);
   return names.map(parseDeviceNumber).filter((number) => number !== undefined);
 }
 
@@ -130,8 +131,4 @@ export function watchDevices(store: XenStore): Observable<readonly DeviceEntry[]
       }),
     );
   });
-}
-
-async function children(store: XenStoreOperations, path: string): Promise<string[]> {
-  return (await store.tryRead(path)) === undefined ? [] : store.list(path);
 }
