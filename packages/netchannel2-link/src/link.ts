@@ -327,14 +327,15 @@ export class Vif2Link implements IntakeHost {
     return false;
   }
 
-  private tryWritable(): void {
+  /** @param moving the peer has done something for it: it does not count as stalled. */
+  private tryWritable(moving = true): void {
     const sender = this.sender;
     if (sender === undefined || this.owesAnswers || !sender.roomAgain()) {
       if (this.producer.broken) this.fail('EPROTO', 'consumer index of the peer is impossible');
       return;
     }
     this.held = false;
-    this.stallWatch.moving();
+    if (moving) this.stallWatch.moving();
     this.settings.writable.emit();
   }
 
@@ -367,7 +368,7 @@ export class Vif2Link implements IntakeHost {
       this.settings.stuck();
     }
     // Pages and ids may have become free that no FINISH tells of.
-    if (this.held && !this.ending) this.tryWritable();
+    if (this.held && !this.ending) this.tryWritable(false);
     return grants.free < grants.capacity;
   }
 
