@@ -1,0 +1,240 @@
+/**
+ * Random operations on three domains, on the implementation and on the model side by side. A failure names its seed and
+ * path for fast-check, and is shrunk to the few operations that matter.
+ */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { A, B, C, GrantBench, SELF } from '../vectors/grant-bench';
+import { GrantModel, type ModelSide } from './grant-model';
+
+const DOMAINS = [A, B, C];
+const REFS = [8, 9, 10, 11, 3];
+const FLAGS = [1, 5, 0x101, 3, 0x105, 7, 0, 2, 0xfe01, 0x103];
+const RANGES: readonly (readonly [number, number])[] = [
+  [0, 4096],
+  [100, 50],
+  [4000, 200],
+  [0x8064, 50],
+  [0, 0],
+];
+const OFFSETS = [0, 100, 120, 149, 4000, 4095];
+const LENGTHS = [1, 30, 50, 96, 4096, 0];
+const MAPTRACK_FRAMES = 1;
+const RUNS = Number(process.env.GRANT_MODEL_RUNS ?? 125);
+/** On average half as many; all runs together have more than 10^5. */
+const MOST_OPERATIONS = 2000;
+
+const pick = <Item>(items: readonly Item[], number: number): Item => items[number % items.length] as Item;
+
+type Step = readonly [kind: number, a: number, b: number, c: number, d: number, e: number];
+const step: fc.Arbitrary<Step> = fc.tuple(
+  fc.nat(99),
+  fc.nat(63),
+  fc.nat(63),
+  fc.nat(63),
+  fc.nat(63),
+  fc.nat(63),
+);
+
+class SideBySide {
+  readonly bench: GrantBench;
+  readonly model: GrantModel;
+  /** Live mappings: caller, handle, address. */
+  readonly mappings: { caller: number; handle: number; host: number }[] = [];
+  /** Free addresses of each window. */
+  readonly #windows = new Map<number, number[]>();
+
+  constructor(kernel: boolean) {
+    this.bench = new GrantBench({ plain: !kernel, maxMaptrackFrames: MAPTRACK_FRAMES });
+    const resolve = (domid: number, frame: number) =>
+      frame < 0 ? -1 : this.bench.machineFrame(domid, frame >>> 0);
+    this.model = new GrantModel([0, ...DOMAINS], resolve, MAPTRACK_FRAMES);
+    for (const domid of DOMAINS) {
+      const first = this.bench.hostAddress(domid);
+      this.#windows.set(
+        domid,
+        Array.from({ length: 256 }, (_, index) => first + index * 4096),
+      );
+    }
+  }
+
+  run([kind, a, b, c, d, e]: Step): void {
+    if (kind < 25) this.#publish(pick(DOMAINS, a), pick(REFS, b), pick(FLAGS, c), pick(DOMAINS, d), e);
+    else if (kind < 30) this.#setFlags(pick(DOMAINS, a), pick(REFS, b), pick(FLAGS, c));
+    else if (kind < 50)
+      this.#map(pick(DOMAINS, a), pick([...DOMAINS, 77], b), pick([...REFS, 300, 600], c), d);
+    else if (kind < 62) this.#unmap(a * 64 + b, c);
+    else if (kind < 90) this.#copy(pick(DOMAINS, a), b, c, d, e);
+    else if (kind < 94) this.#setVersion(pick(DOMAINS, a), pick([2, 1, 2, 1, 3], b));
+    else if (kind < 97) this.#swap(pick(DOMAINS, a), pick([...REFS, 600], b), pick([...REFS, 600], c));
+    else this.#revoke(pick(DOMAINS, a), pick(REFS, b));
+  }
+
+  /** Headers, statuses and pins of everything, and that nobody lost a byte. */
+  check(): void {
+    for (const domid of DOMAINS) {
+      expect(this.bench.version(domid)).toBe(this.model.table(domid).version);
+      for (const ref of REFS) {
+        this.#look(domid, ref);
+        expect([domid, ref, this.bench.pin(ref, domid)]).toEqual([domid, ref, this.model.pin(domid, ref)]);
+      }
+    }
+  }
+
+  #look(domid: number, ref: number): void {
+    const header = this.bench.words[this.bench.entry(ref, domid)] as number;
+    const inUse = this.model.table(domid).version === 2 ? this.bench.st(ref, domid) : header & 0x18;
+    const expected = this.model.table(domid).entry(ref).header;
+    expect([domid, ref, header, inUse]).toEqual([domid, ref, expected, this.model.inUse(domid, ref)]);
+  }
+
+  #publish(domid: number, ref: number, flags: number, grantee: number, e: number): void {
+    const { bench, model } = this;
+    const frame = e % 8 === 7 ? 0x7777 : bench.frame(domid, e % 3);
+    const entry = model.table(domid).entry(ref);
+    const [offset, length] = pick(RANGES, e >>> 3);
+    entry.header = flags | (grantee << 16);
+    if (model.table(domid).version === 1) {
+      bench.e(flags, grantee, frame, ref, domid);
+      entry.word1 = frame;
+    } else if ((flags & 3) === 3) {
+      const owner = pick(DOMAINS, e);
+      bench.trans(flags, grantee, owner, pick(REFS, e >>> 2), ref, domid);
+      Object.assign(entry, { word1: owner, word2: pick(REFS, e >>> 2), word3: 0 });
+    } else {
+      bench.sub(flags, grantee, offset, length, frame, ref, domid);
+      Object.assign(entry, { word1: offset | (length << 16), word2: frame, word3: 0 });
+    }
+  }
+
+  #setFlags(domid: number, ref: number, flags: number): void {
+    this.bench.setFlags(flags, ref, domid);
+    const entry = this.model.table(domid).entry(ref);
+    entry.header = (entry.header & ~0xffff) | flags;
+  }
+
+  #map(caller: number, granter: number, ref: number, flags: number): void {
+    const { bench, model } = this;
+    const window = this.#windows.get(caller) ?? [];
+    const [host] = window;
+    if (host === undefined) return;
+    const readonly = flags % 2 === 0;
+    bench.maps.length = 0;
+    const status = bench.map(readonly ? 6 : 2, { caller, dom: granter, ref, host });
+    expect(status).toBe(model.map(caller, granter, ref, readonly));
+    if (status !== 0) return;
+    window.shift();
+    const { handle } = bench.mapping();
+    expect(handle).toBe(model.lastHandle(caller));
+    this.mappings.push({ caller, handle, host });
+    this.#look(granter, ref);
+  }
+
+  #unmap(index: number, how: number): void {
+    const mapping = pick(this.mappings, index);
+    if (this.mappings.length === 0 || mapping === undefined) return;
+    const { caller, handle, host } = mapping;
+    if (how % 8 === 7) {
+      // Neither an empty unmap nor one at a wrong address does anything.
+      expect(
+        this.bench.unmapBatch(
+          [
+            [0, 0, handle],
+            [4096 * 60, 0, handle],
+          ],
+          caller,
+        ),
+      ).toEqual([0, -1]);
+      return;
+    }
+    const twice = how % 8 === 6;
+    const element = [host, 0, handle] as const;
+    const statuses = this.bench.unmapBatch(twice ? [element, element] : [element], caller);
+    expect(statuses).toEqual(statuses.map(() => this.model.unmap(caller, handle)));
+    this.mappings.splice(this.mappings.indexOf(mapping), 1);
+    this.#windows.get(caller)?.push(host);
+  }
+
+  #side(caller: number, number: number, offset: number): ModelSide {
+    const place = { offset: pick(OFFSETS, offset) };
+    if (number % 4 === 0) return { dom: SELF, frame: this.bench.frame(caller, (number >>> 2) % 3), ...place };
+    return { dom: pick([...DOMAINS, ...DOMAINS, SELF, 77], number), ref: pick(REFS, number >>> 1), ...place };
+  }
+
+  #copy(caller: number, b: number, c: number, d: number, e: number): void {
+    const count = 1 + (e % 3);
+    const copies = Array.from({ length: count }, (_, index) => ({
+      source: this.#side(caller, b + index * (e & 4), d),
+      dest: this.#side(caller, c + index * (e & 8), d >>> 2),
+      length: pick(LENGTHS, e >>> 2),
+    }));
+    const { bytes } = this.bench.machine.hypervisor.memory;
+    const results = copies.map(({ source, dest, length }) => this.model.copy(caller, source, dest, length));
+    const before = results.map(({ from }, index) => bytes.slice(from, from + (copies[index]?.length ?? 0)));
+    const [result, statuses] = this.bench.copyBatch(copies, caller);
+    expect([result, statuses]).toEqual([0, results.map(({ status }) => status)]);
+    const [{ status, to }] = results as [{ status: number; to: number }];
+    if (count === 1 && status === 0 && to >= 0) {
+      const { from } = results[0] as { from: number };
+      const length = copies[0]?.length ?? 0;
+      const overlap = Math.abs(from - to) < length;
+      if (!overlap) expect(Buffer.compare(bytes.slice(to, to + length), before[0] ?? bytes)).toBe(0);
+    }
+    for (const { source, dest } of copies) {
+      for (const { dom, ref } of [source, dest]) {
+        if (ref !== undefined && dom !== 77) this.#look(dom === SELF ? caller : dom, ref);
+      }
+    }
+  }
+
+  #setVersion(domid: number, version: number): void {
+    const result = this.model.setVersion(domid, version);
+    expect(this.bench.setVersion(version, domid)).toEqual([result, this.model.table(domid).version]);
+  }
+
+  #swap(domid: number, refA: number, refB: number): void {
+    expect(this.bench.swap(refA, refB, domid)).toBe(this.model.swap(domid, refA, refB));
+  }
+
+  /** The guest's own revoke, through the kernel it uses. */
+  #revoke(domid: number, ref: number): void {
+    const { entries } = this.bench.machine.hypervisor.memory.kernels;
+    const index = this.bench.entry(ref, domid);
+    const table = this.model.table(domid);
+    const inUse = this.model.inUse(domid, ref) !== 0;
+    const cleared =
+      table.version === 2
+        ? entries.revokeV2(index, this.bench.statusAt(ref, domid))
+        : entries.revokeV1(index);
+    expect(cleared).toBe(inUse ? 0 : 1);
+    if (table.version === 2) table.entry(ref).header = 0;
+    else if (!inUse) table.entry(ref).header &= ~0xffff;
+  }
+}
+
+describe('random operations agree with the model', () => {
+  let total = 0;
+
+  it.each([true, false])('copy kernel: %s', (kernel) => {
+    fc.assert(
+      fc.property(
+        fc.array(step, { minLength: 1, maxLength: MOST_OPERATIONS, size: 'max' }).noBias(),
+        (steps) => {
+          const both = new SideBySide(kernel);
+          for (const one of steps) both.run(one);
+          both.check();
+          for (const { caller, handle, host } of both.mappings) both.bench.unmap(host, 0, handle, caller);
+          const leaks = both.bench.machine.leaks();
+          both.bench.machine.shutdown();
+          expect(leaks).toEqual([]);
+          total += steps.length;
+        },
+      ),
+      { numRuns: kernel ? RUNS : Math.ceil(RUNS / 5) },
+    );
+  });
+
+  it('were 10^5 and more', () => {
+    if (process.env.GRANT_MODEL_RUNS === undefined) expect(total).toBeGreaterThanOrEqual(100_000);
+  });
+});
