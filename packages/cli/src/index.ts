@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 export { CommandFailure, ExitCode } from './command-failure';
+export { type Comparison, compare } from './compare/compare';
 export { createProgram, main } from './program';
 export { type GrantTableVersions, type ReplayOptions, type ReplayReport, replay } from './replay/replay';
 export type { DomainFigures, PathResult, PathRun } from './replay/run-path';

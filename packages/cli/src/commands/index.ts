@@ -1,4 +1,5 @@
 import type { RegisterCommand } from './command';
+import { registerCompare } from './compare';
 import { registerNetback } from './netback';
 import { registerNetfront } from './netfront';
 import { registerNetworkAttach } from './network-attach';
@@ -11,6 +12,7 @@ import { registerXenstored } from './xenstored';
 /** Every verb of `nc2`, in the order of its help. A new one is a file in this directory and a line here. */
 export const COMMANDS: readonly RegisterCommand[] = [
   registerReplay,
+  registerCompare,
   registerSimulate,
   registerNetworkAttach,
   registerNetworkDetach,

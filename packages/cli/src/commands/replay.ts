@@ -16,6 +16,7 @@ import {
   parseFaults,
   parseGrantTableVersion,
 } from './arguments';
+import { COMPARE_DEFAULTS, runCompare } from './compare';
 
 interface ReplayFlags {
   readonly capture?: string;
@@ -28,6 +29,7 @@ interface ReplayFlags {
   /** `false` with `--no-output`. */
   readonly output: string | false;
   readonly faults?: FaultOptions;
+  readonly compare?: true;
   readonly json?: true;
 }
 
@@ -85,6 +87,7 @@ export function registerReplay(program: Command, terminal: Terminal): void {
         'a bad wire, to see what the check finds, for example loss=0.01,duplicate=0.01,reorder=0.01,seed=1',
       ).argParser(parseFaults),
     )
+    .addOption(new Option('--compare', 'then run nc2 compare'))
     .addOption(new Option('--json', 'print one line of JSON and nothing else'))
     .addHelpText('after', NOTES)
     .action((file: string | undefined, flags: ReplayFlags) => run(file, flags, terminal));
@@ -116,6 +119,10 @@ async function run(file: string | undefined, flags: ReplayFlags, terminal: Termi
   } else {
     terminal.out(replayText(report, paintFor(terminal)));
     if (received !== undefined) terminal.out(`      what guest 2 received: ${received.file}\n`);
+  }
+  if (flags.compare && !flags.json) {
+    terminal.out('\n');
+    await runCompare(COMPARE_DEFAULTS, terminal);
   }
   if (!report.ok) throw new CommandFailure(ExitCode.failed, report.complaints.join('\nnc2: '));
 }

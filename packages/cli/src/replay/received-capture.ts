@@ -1,9 +1,8 @@
-import { closeSync, existsSync, mkdirSync, openSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, writeSync } from 'node:fs';
 import { PcapngWriter } from '@netchannel2/bridge';
 import type { DeviceClass } from '@netchannel2/device-registry';
 import type { Frame } from '@netchannel2/xen';
-import { CommandFailure, ExitCode } from '../command-failure';
+import { openOutput } from '../report/open-output';
 
 /**
  * What guest 2 received, as a pcapng file with one interface per device. Blocks wait in memory until `close`, so that
@@ -22,13 +21,7 @@ export class ReceivedCapture {
 
   /** Creates the file, and its directory. @throws CommandFailure when it cannot be written. */
   static create(file: string): ReceivedCapture {
-    try {
-      makeDirectory(dirname(file));
-      return new ReceivedCapture(file, openSync(file, 'w'));
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new CommandFailure(ExitCode.refused, `${file} cannot be written: ${reason}`);
-    }
+    return new ReceivedCapture(file, openOutput(file));
   }
 
   /** A recorder for what guest 2's device of one class receives from now on. */
@@ -50,13 +43,6 @@ export class ReceivedCapture {
       closeSync(this.descriptor);
     }
   }
-}
-
-/** Step by step: Node's recursive mkdir never returns on file systems that answer ENOENT for a parent that exists. */
-function makeDirectory(path: string): void {
-  if (existsSync(path)) return;
-  makeDirectory(dirname(path));
-  mkdirSync(path);
 }
 
 function wallClockNanoseconds(): bigint {
