@@ -7,6 +7,8 @@ export const EXPIRY_POLLED = 30;
 export const STALL_TIME = 60_000;
 /** Milliseconds between looks at a guest that does not say when it posts buffers. */
 const POLL_INTERVAL = 30;
+/** Milliseconds a guest may be short of buffers without a timer of its own: under load it is so after every burst. */
+const PROBE_INTERVAL = 30;
 
 /** What is to be done while a guest posts no buffers. */
 export interface PatienceOwner {
@@ -21,13 +23,14 @@ export interface PatienceOwner {
 }
 
 /**
- * Times how long a guest lets its packets wait. A timer is set only when one waits or might stall, and none once a guest
- * has been in order for {@link EXPIRY_NOTIFIED}.
+ * Times how long a guest lets its packets wait. A timer is set only when one waits or might stall; under load that is one
+ * each {@link PROBE_INTERVAL} and not one a burst.
  */
 export class GuestPatience {
   isStalled = false;
   private since: number | undefined;
   private timer: Subscription | undefined;
+  private isLong = false;
 
   constructor(
     private readonly scheduler: SchedulerLike,
@@ -39,7 +42,7 @@ export class GuestPatience {
   /** The guest has too few buffers posted. */
   begin(): void {
     this.since ??= this.scheduler.now();
-    if (this.timer === undefined) this.schedule();
+    if (this.timer === undefined) this.schedule(this.notifies ? PROBE_INTERVAL : POLL_INTERVAL);
   }
 
   /** The guest posted some, if not enough. */
@@ -47,23 +50,30 @@ export class GuestPatience {
     if (this.since !== undefined) this.since = this.scheduler.now();
   }
 
-  /** The guest has buffers again. A timer set runs out by itself: it is not set anew for each burst that had to wait. */
+  /** The guest has buffers again. A short timer runs out by itself. */
   end(): void {
     this.since = undefined;
     this.isStalled = false;
+    if (this.isLong) this.cancel();
   }
 
   close(): void {
     this.end();
-    this.timer?.unsubscribe();
-    this.timer = undefined;
+    this.cancel();
   }
 
-  private schedule(): void {
-    const delay = this.notifies ? this.untilNext() : POLL_INTERVAL;
+  private cancel(): void {
+    this.timer?.unsubscribe();
+    this.timer = undefined;
+    this.isLong = false;
+  }
+
+  private schedule(delay: number | undefined): void {
     if (delay === undefined) return;
+    this.isLong = delay > PROBE_INTERVAL;
     this.timer = this.scheduler.schedule(() => {
       this.timer = undefined;
+      this.isLong = false;
       this.due();
     }, delay);
   }
@@ -89,6 +99,6 @@ export class GuestPatience {
     }
     // There is nothing to ask a guest for that no packet waits for.
     if (!this.notifies && this.owner.oldest === undefined) this.end();
-    else if (this.timer === undefined) this.schedule();
+    else if (this.timer === undefined) this.schedule(this.notifies ? this.untilNext() : POLL_INTERVAL);
   }
 }
