@@ -55,7 +55,12 @@ export class BypassSite {
   readonly proposer: BypassProposer;
   readonly guests: readonly BypassGuest[];
   private before: readonly number[] = [];
-  private control: MemoryArea | undefined;
+  /** Ports the guests bound, which are those of bypasses. */
+  private readonly bound = new Map<DomainId, EventChannelPort>();
+  private readonly deaf = new Set<DomainId>();
+  private readonly missed = new Map<DomainId, Set<() => void>>();
+  /** Control page, ring A and ring B of the bypass proposed last. */
+  private readonly rings: MemoryArea[] = [];
 
   constructor(private readonly options: BypassSiteOptions = {}) {
     this.host = this.machine.createDomain({
@@ -164,10 +169,38 @@ export class BypassSite {
     this.host.defer(work);
   }
 
+  /** Sends an event on a guest's end of the bypass it bound last. */
+  notifyBypass(index: number): void {
+    const { domain } = this.guest(index);
+    const port = this.bound.get(domain.id);
+    if (port !== undefined) domain.events.notify(port);
+  }
+
+  /** From now on the guest hears no event, of whatever ring. */
+  deafen(index: number): void {
+    this.deaf.add(this.guest(index).domain.id);
+  }
+
+  /** It hears again, and what it missed at once. */
+  hear(index: number): void {
+    const { id } = this.guest(index).domain;
+    this.deaf.delete(id);
+    for (const handler of this.missed.get(id) ?? []) handler();
+    this.missed.delete(id);
+  }
+
+  /** Ring B of the bypass proposed last: the second guest produces on it. */
+  get ringB(): MemoryArea {
+    const area = this.rings[2];
+    if (area === undefined) throw new Error('there was no bypass yet');
+    return area;
+  }
+
   /** The control page of the bypass proposed last. */
   get controlPage(): MemoryArea {
-    if (this.control === undefined) throw new Error('there was no bypass yet');
-    return this.control;
+    const [control] = this.rings;
+    if (control === undefined) throw new Error('there was no bypass yet');
+    return control;
   }
 
   states(): string[] {
@@ -195,7 +228,24 @@ export class BypassSite {
     await this.clock.settle();
   }
 
-  /** The first single page dom0 allocates after a proposal is the bypass's control page. */
+  private overhear({ id, events }: SimulatedDomain): void {
+    const listen = events.listen.bind(events);
+    const bindInterdomain = events.bindInterdomain.bind(events);
+    Object.assign(events, {
+      bindInterdomain: (remote: DomainId, remotePort: EventChannelPort) => {
+        const port = bindInterdomain(remote, remotePort);
+        if (typeof port !== 'string') this.bound.set(id, port);
+        return port;
+      },
+      listen: (port: EventChannelPort, handler: () => void) =>
+        listen(port, () => {
+          if (!this.deaf.has(id)) handler();
+          else this.missed.set(id, (this.missed.get(id) ?? new Set()).add(handler));
+        }),
+    });
+  }
+
+  /** What dom0 allocates amid a proposal are the bypass's control page and rings. */
   private rememberControlPages(): void {
     const { memory } = this.host;
     const { proposer } = this;
@@ -205,13 +255,13 @@ export class BypassSite {
     Object.assign(memory, {
       allocate: (pages: number) => {
         const area = allocate(pages);
-        if (watching && pages === 1) this.control = area;
-        if (watching && pages === 1) watching = false;
+        if (watching && area !== undefined) this.rings.push(area);
         return area;
       },
     });
     Object.assign(proposer, {
       propose: (...ends: Parameters<typeof propose>) => {
+        this.rings.length = 0;
         watching = true;
         const reason = propose(...ends);
         watching = false;
@@ -223,6 +273,7 @@ export class BypassSite {
   private addGuest(version: Version, index: number): BypassGuest {
     const { trusted = true, front, backendNodes, frontendNodes } = this.options;
     const domain = this.machine.createDomain({ grantTableVersion: version, memoryPages: 2048 });
+    this.overhear(domain);
     if (this.options.lag !== undefined) hearLate(domain, this.options.lag);
     const mac = Uint8Array.of(2, 0, 0, 0, 1, index + 1);
     const device = new WiredDevice({
