@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { CommandFailure, ExitCode } from '../command-failure';
 import { systemNetwork } from '../real/host-network';
 import { GuestServer, type GuestServerOptions } from '../real/serve-guests';
-import { untilStopped } from '../real/until-stopped';
+import { untilStopped } from '../stop-signal';
 import type { Terminal } from '../terminal';
 
 interface NetbackFlags {
@@ -76,7 +76,7 @@ async function run(flags: NetbackFlags, terminal: Terminal): Promise<void> {
     log: (line) => terminal.out(`${line}\n`),
   });
   terminal.out(`serving ${flags.backendOf === 'all' ? 'all guests' : `domain ${flags.backendOf}`}\n`);
-  await untilStopped();
+  await untilStopped(terminal);
   await server.close();
   domain.close();
 }

@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import { CommandFailure, ExitCode } from '../command-failure';
 import { systemNetwork } from '../real/host-network';
 import { FrontendServer } from '../real/serve-frontend';
-import { untilStopped } from '../real/until-stopped';
+import { untilStopped } from '../stop-signal';
 import type { Terminal } from '../terminal';
 import { parseCount, parseCountOrNone } from './arguments';
 
@@ -49,7 +49,7 @@ async function run(number: number, flags: NetfrontFlags, terminal: Terminal): Pr
     log: (line) => terminal.out(`${line}\n`),
   });
   terminal.out(`driving vif ${number} of domain ${domain.id}\n`);
-  await untilStopped();
+  await untilStopped(terminal);
   await server.close();
   domain.close();
 }
