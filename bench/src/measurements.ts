@@ -5,6 +5,7 @@
 import { Machine } from '@netchannel2/hypervisor';
 import { memoryCopyRate } from './baselines/memory-copy';
 import { structuredCloneRate } from './baselines/structured-clone';
+import { copyRate as grantCopyRate, mapUnmapRate, publishRevokeRate } from './grants/operations';
 import { guestToGuestRate } from './paths/guest-to-guest';
 import { oneThreadRate } from './paths/one-thread';
 import { twoWorkersRate } from './paths/two-workers';
@@ -50,4 +51,26 @@ function* frameMeasurements(): Generator<readonly [string, Measure]> {
   }
 }
 
-export const MEASUREMENTS: ReadonlyMap<string, Measure> = new Map(frameMeasurements());
+/** Sizes and batches of grant copies that are measured. */
+export const GRANT_COPIES = [64, 4096].flatMap((bytes) => [1, 32].map((batch) => ({ bytes, batch })));
+
+function* grantMeasurements(): Generator<readonly [string, Measure]> {
+  for (const version of [1, 2] as const) {
+    yield [
+      `grant/publish-revoke-v${version}/one-thread`,
+      rate((options) => publishRevokeRate(version, options)),
+    ];
+    yield [`grant/map-unmap-v${version}/one-thread`, rate((options) => mapUnmapRate(version, options))];
+    for (const { bytes, batch } of GRANT_COPIES) {
+      yield [
+        `grant/copy-${bytes}x${batch}-v${version}/one-thread`,
+        rate((options) => grantCopyRate(version, bytes, batch, options)),
+      ];
+    }
+  }
+}
+
+export const MEASUREMENTS: ReadonlyMap<string, Measure> = new Map([
+  ...frameMeasurements(),
+  ...grantMeasurements(),
+]);

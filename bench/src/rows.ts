@@ -1,5 +1,5 @@
 import type { IsolatedMeasurements } from './isolated';
-import { DEVICE_CLASSES, FRAME_BYTES } from './measurements';
+import { DEVICE_CLASSES, FRAME_BYTES, GRANT_COPIES } from './measurements';
 import { type BenchResult, resultOf } from './result';
 
 /** A row of the report: a measurement, and those of the same run it is compared with. */
@@ -33,9 +33,19 @@ function* frameRows(): Generator<Row> {
   }
 }
 
+function* grantRows(): Generator<Row> {
+  for (const version of [1, 2]) {
+    yield { name: `grant/publish-revoke-v${version}/one-thread`, frameBytes: 0, baselines: {} };
+    yield { name: `grant/map-unmap-v${version}/one-thread`, frameBytes: 0, baselines: {} };
+    for (const { bytes, batch } of GRANT_COPIES) {
+      yield { name: `grant/copy-${bytes}x${batch}-v${version}/one-thread`, frameBytes: bytes, baselines: {} };
+    }
+  }
+}
+
 /** All rows, in the order they run. */
 export function allRows(): Row[] {
-  return [...frameRows()];
+  return [...frameRows(), ...grantRows()];
 }
 
 export async function measureRow(row: Row, measurements: IsolatedMeasurements): Promise<BenchResult> {
