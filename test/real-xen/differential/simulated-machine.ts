@@ -9,7 +9,7 @@ const GRANT_STATUS_FRAMES = 9;
 export function simulatedDifferentialMachine(): DifferentialMachine & { close(): void } {
   const machine = Machine.boot({ memoryBytes: 32 << 20, grantTables: { zeroLengthCopy: 'check' } });
   const { hypervisor } = machine;
-  const dom0 = machine.createDomain({ name: 'dom0', memoryPages: 512 });
+  const dom0 = machine.createDomain({ name: 'dom0', grantTableVersion: 1, memoryPages: 512 });
   const argumentPages = dom0.memory.allocate(2);
   if (argumentPages === undefined) throw new Error('dom0 has no memory');
   const { buffer } = argumentPages.bytes;

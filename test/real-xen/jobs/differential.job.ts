@@ -1,6 +1,6 @@
 /**
  * One script on real Xen and on the simulated one, both in this process: whatever Xen answered, wrote back or copied, the
- * simulation must too. What real Xen answered is left behind, for tests without Xen.
+ * simulation must too. What real Xen answered is left behind.
  */
 import { writeFileSync } from 'node:fs';
 import { before, describe, it } from 'node:test';
