@@ -33,6 +33,8 @@ export interface BypassSiteOptions extends BypassProposerOptions {
   /** One guest each. Default two of version 2. */
   readonly guests?: readonly Version[];
   readonly trusted?: boolean;
+  /** Their addresses, default 02:00:00:00:01:01 and so on. */
+  readonly macs?: readonly Uint8Array[];
   readonly front?: Netfront2Options;
   readonly backendNodes?: Readonly<Record<string, string>>;
   readonly frontendNodes?: Readonly<Record<string, string>>;
@@ -275,7 +277,7 @@ export class BypassSite {
     const domain = this.machine.createDomain({ grantTableVersion: version, memoryPages: 2048 });
     this.overhear(domain);
     if (this.options.lag !== undefined) hearLate(domain, this.options.lag);
-    const mac = Uint8Array.of(2, 0, 0, 0, 1, index + 1);
+    const mac = this.options.macs?.[index] ?? Uint8Array.of(2, 0, 0, 0, 1, index + 1);
     const device = new WiredDevice({
       guest: domain,
       host: this.host,
