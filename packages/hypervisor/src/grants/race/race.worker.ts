@@ -3,7 +3,7 @@
  * revokes them; after a successful revoke nobody may write to the page.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import { domainId, type Page } from '@netchannel2/xen';
+import { domainId, NO_GRANT_REF, type Page } from '@netchannel2/xen';
 import type { DomainHandle } from '../../workers/domain-handle';
 import { joinMachine } from '../../workers/join-machine';
 
@@ -16,7 +16,6 @@ interface Task {
 const { handle, stop } = workerData as Task;
 const { domain, leave } = joinMachine(handle);
 const MARK = 0x5a5a5a5a;
-const FIRST_REF = 8;
 const PAGES = 4;
 const BATCH = 2000;
 const LOOKS = 20;
@@ -49,7 +48,7 @@ function cycle(page: Page, index: number, tally: Tally): void {
 }
 
 const { entries } = domain.grants;
-const refs = Array.from({ length: PAGES }, () => entries?.allocate() ?? FIRST_REF);
+const refs = Array.from({ length: PAGES }, () => entries?.allocate() ?? NO_GRANT_REF);
 const area = domain.memory.allocate(PAGES);
 const tally: Tally = { cycles: 0, revokedInUse: 0, writesAfterRevoke: 0 };
 parentPort?.postMessage(refs);
