@@ -19,5 +19,11 @@ export {
 } from './server';
 export { SnapshotError, type StoreSnapshot } from './snapshot';
 export { connectXenStore, type ReconnectPolicy, type SocketClientOptions } from './socket-client';
-export { connectSocket, listenOnSocket, type XenStoreListener, xenStoreSocketPath } from './unix-socket';
+export {
+  connectSocket,
+  listenOnSocket,
+  listenPrivately,
+  type XenStoreListener,
+  xenStoreSocketPath,
+} from './unix-socket';
 export { MESSAGE_TYPE, type MessageName } from './wire';

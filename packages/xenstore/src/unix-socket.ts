@@ -82,16 +82,24 @@ export interface XenStoreListener {
  * @param path - see {@link xenStoreSocketPath}; at most 107 bytes.
  * @param caller - in whose name all its clients speak. Default: dom0, privileged.
  */
-export async function listenOnSocket(
+export function listenOnSocket(
   server: XenStoreServer,
   path: string = xenStoreSocketPath(),
   caller: XenStoreCaller = { domid: 0, privileged: true },
+): Promise<XenStoreListener> {
+  return listenPrivately(path, (socket) => server.attach(socketStream(socket), caller, { gathered: true }));
+}
+
+/** Serves a unix socket that only its owner may connect to (mode 0600); a stale one is replaced, a live one is not. */
+export async function listenPrivately(
+  path: string,
+  connected: (socket: Socket) => void,
 ): Promise<XenStoreListener> {
   if (Buffer.byteLength(path) > LONGEST_PATH) {
     throw new Error(`The socket path "${path}" is longer than ${LONGEST_PATH} bytes; choose a shorter one.`);
   }
   await removeStale(path);
-  const listener = createServer((socket) => server.attach(socketStream(socket), caller, { gathered: true }));
+  const listener = createServer(connected);
   await bind(listener, path);
   return {
     path,

@@ -1,5 +1,6 @@
 import type { RegisterCommand } from './command';
 import { registerCompare } from './compare';
+import { registerGrants } from './grants';
 import { registerNetback } from './netback';
 import { registerNetfront } from './netfront';
 import { registerNetworkAttach } from './network-attach';
@@ -17,6 +18,7 @@ export const COMMANDS: readonly RegisterCommand[] = [
   registerNetworkAttach,
   registerNetworkDetach,
   registerNetworkList,
+  registerGrants,
   registerXenstored,
   registerNetback,
   registerNetfront,

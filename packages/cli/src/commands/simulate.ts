@@ -3,6 +3,7 @@ import { xenStoreSocketPath } from '@netchannel2/xenstore';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { CommandFailure, ExitCode } from '../command-failure';
 import type { GrantTableVersion } from '../replay/scenario';
+import { GrantsSocket } from '../simulate/grants-socket';
 import { Simulation } from '../simulate/simulation';
 import { untilStopped } from '../stop-signal';
 import { asFailure } from '../store/registry-failure';
@@ -20,13 +21,14 @@ interface SimulateFlags {
 const NOTES = `
 Stays in the foreground, prints one line when every device is connected, and at SIGINT or SIGTERM detaches all
 and says what was left behind (exit code 1 if anything was). While it runs, everything that talks xenstore works
-on it from other processes.
+on it from other processes. A second socket beside the store's, <socket>.grants, shows grant tables to nc2 grants.
 
 Examples:
   $ nc2 simulate --guests 3 --vif type=vif2 --socket /tmp/xen.sock &
   $ export XENSTORED_PATH=/tmp/xen.sock
   $ nc2 network-attach guest2 mac=00:16:3e:00:00:07,bridge=xenbr0,type=vif2
   $ nc2 network-list
+  $ nc2 grants guest2
   $ xenstore-ls -f /local/domain/2`;
 
 /** `nc2 simulate`: a host to try things on. */
@@ -71,8 +73,10 @@ async function run(flags: SimulateFlags, terminal: Terminal): Promise<void> {
     throw asFailure(error);
   });
   const path = flags.socket ?? xenStoreSocketPath();
+  let grants: GrantsSocket;
   try {
     await simulation.machine.store.listen(path);
+    grants = await GrantsSocket.listen(simulation.machine, path);
   } catch (error) {
     await simulation.stop();
     throw new CommandFailure(ExitCode.refused, error instanceof Error ? error.message : String(error));
@@ -80,6 +84,7 @@ async function run(flags: SimulateFlags, terminal: Terminal): Promise<void> {
   const stopped = untilStopped(terminal);
   terminal.out(`simulate: dom0 and ${flags.guests} guests, xenstore on ${path}\n`);
   await stopped;
+  await grants.close();
   const leaks = await simulation.stop();
   if (leaks.length > 0) throw new CommandFailure(ExitCode.failed, `left behind: ${leaks.join('; ')}`);
 }
