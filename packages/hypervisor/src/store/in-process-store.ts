@@ -72,14 +72,9 @@ export class InProcessStore implements StoreService {
   release(domid: number): void {
     for (const connection of this.#connections.get(domid) ?? []) connection.close();
     this.#connections.delete(domid);
-    this.server.releaseDomain(domid);
-    // It is gone already where the domain owned it, or another toolstack was faster.
-    const remove = () => this.#toolstack.remove(homeOf(domid)).catch(() => {});
-    void remove();
-    // A domain can be destroyed while its home is still being built.
-    const home = this.#building.get(domid);
+    const building = this.#building.get(domid);
     this.#building.delete(domid);
-    void home?.then(remove, remove);
+    void this.#removeDomain(domid, building);
   }
 
   /**
@@ -98,6 +93,18 @@ export class InProcessStore implements StoreService {
     for (const domid of [...this.#connections.keys()]) this.release(domid);
     this.#toolstack.close();
     this.server.close();
+  }
+
+  /**
+   * As libxl does, the home goes first, while the domain is still known: that fires watches, and a guest learns of its
+   * driver domain's end from them. What a dead domain owns disappears without, and `@releaseDomain` is not for guests.
+   */
+  async #removeDomain(domid: number, building: Promise<void> | undefined): Promise<void> {
+    // A domain can be destroyed while its home is still being built.
+    if (building !== undefined) await building.catch(() => {});
+    // Another toolstack may have been faster.
+    await this.#toolstack.remove(homeOf(domid)).catch(() => {});
+    this.server.releaseDomain(domid);
   }
 
   #whenAtHome(domid: number, attach: () => void): void {

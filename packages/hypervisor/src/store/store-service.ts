@@ -11,7 +11,7 @@ export interface StoreService {
   attachRing(domid: number, ring: ByteDuplex): void;
   /** A domain was created: its home directory exists from now on. */
   introduce(domid: number, name: string): void;
-  /** A domain is being destroyed: its connection, watches and nodes' rights end. */
+  /** A domain is being destroyed: its connection ends now, its home and whatever else it owns are gone a little later. */
   release(domid: number): void;
   /** Serves a unix socket besides, as the daemon of a real host does; it closes with the machine. */
   listen(path?: string): Promise<XenStoreListener>;
