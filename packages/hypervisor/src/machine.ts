@@ -164,6 +164,9 @@ export class Machine {
   /**
    * Creates a domain for another thread, which gets the handle and calls `joinMachine`. From now on this thread hears
    * other threads' events; the process stays alive until the domain is destroyed.
+   *
+   * End it by `destroyDomain`, or let the thread `leave()`. A thread that is terminated is like a processor that stops: where
+   * that hits it inside a hypercall, a lock of Xen's stays taken, and whoever needs it waits for ever.
    */
   createWorkerDomain(options: DomainOptions = {}): DomainHandle {
     const { id, name, block, privileged } = this.#build(options);
