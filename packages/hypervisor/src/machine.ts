@@ -57,6 +57,8 @@ export interface GrantTableCommandLine {
   readonly transfer?: boolean;
   /** What a copy of length 0 does: succeed at once as in current Xen (default), or be checked as in 4.17. */
   readonly zeroLengthCopy?: 'succeed' | 'check';
+  /** Which Xen this is: on `arm`, HVM domains may use every operation, and there is cache_flush. Default `x86`. */
+  readonly architecture?: 'x86' | 'arm';
 }
 
 export interface DomainOptions {
@@ -119,6 +121,7 @@ export class Machine {
       transitive: options.transitiveGrants ?? true,
       transfer: this.#grantTables.transfer ?? true,
       zeroLengthCopy: this.#grantTables.zeroLengthCopy ?? 'succeed',
+      architecture: this.#grantTables.architecture ?? 'x86',
     };
     this.crashes$ = this.#crashes.asObservable();
     this.hypervisor = new Hypervisor(memory, {

@@ -109,8 +109,7 @@ function unmapElement(
   const handle = (words[element + UNMAP_HANDLE] as number) >>> 0;
   if (handle >= (words[own + MAPTRACK_LIMIT] as number)) return GrantStatus.badHandle;
   const track = trackEntry(words, own, handle);
-  const flags = Atomics.load(words, track + TRACK_FLAGS);
-  if (flags === 0) return GrantStatus.badHandle;
+  if (Atomics.load(words, track + TRACK_FLAGS) === 0) return GrantStatus.badHandle;
   const domid = words[track + TRACK_DOMID] as number;
   const block = liveTable(machine, domid);
   if (block === 0) {
@@ -123,8 +122,13 @@ function unmapElement(
   if (ref >>> 0 < (words[block + ENTRIES] as number)) {
     const active = activeEntry(words, block, ref);
     lockEntry(words, active);
-    // Another thread's unmap of the same handle may have been here first.
-    if (Atomics.load(words, track + TRACK_FLAGS) === flags && words[track + TRACK_REF] === ref) {
+    // Another thread's unmap of the same handle may have been here first: of all of it, which frees the handle, perhaps
+    // for another mapping, or of the other part, which leaves ours.
+    const stands =
+      Atomics.load(words, track + TRACK_FLAGS) !== 0 &&
+      words[track + TRACK_DOMID] === domid &&
+      words[track + TRACK_REF] === ref;
+    if (stands) {
       const frame = words[active + ACTIVE_MACHINE_FRAME] as number;
       status = unmapParts(machine, notes, caller, own, element, handle, track, domid, ref, frame, replace);
     }
