@@ -1,6 +1,7 @@
 /** A lab with two honest guests that talk to each other, beside whom a third misbehaves. */
 import type { DeviceClass } from '@netchannel2/device-registry';
 import {
+  type BackendDrivers,
   Lab,
   type LabDriverOptions,
   type LabGuest,
@@ -41,9 +42,13 @@ export class FaultSite {
       port.frames$.subscribe((frame) => this.received[index]?.push(frame.byteLength));
   }
 
-  static async build(deviceClass: DeviceClass, drivers: LabDriverOptions = {}): Promise<FaultSite> {
+  static async build(
+    deviceClass: DeviceClass,
+    drivers: LabDriverOptions = {},
+    backends: Partial<BackendDrivers> = {},
+  ): Promise<FaultSite> {
     const clock = new VirtualClock();
-    const lab = await Lab.start({ clock, machine: { memoryBytes: 128 << 20 }, drivers });
+    const lab = await Lab.start({ clock, machine: { memoryBytes: 128 << 20 }, drivers, backends });
     const first = await lab.addGuest({ name: 'first' });
     const second = await lab.addGuest({ name: 'second' });
     const site = new FaultSite(
