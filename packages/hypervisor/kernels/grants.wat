@@ -107,14 +107,16 @@
         (local.set $offset (i32.shr_u (local.get $word) (i32.const 16)))
         (br_if $stop (i32.gt_u (i32.add (local.get $offset) (local.get $length)) (i32.const 4096)))
         (local.set $ref (i32.load (local.get $granted)))
-        ;; A grant the next element names too stays pinned between the two.
+        ;; A grant the next element names too stays pinned between the two, unless a domain changes.
         (if (i32.lt_s (i32.add (local.get $done) (i32.const 1)) (local.get $count))
           (then
             (br_if $stop
               (i32.and
                 (i32.and
                   (i32.eq (i32.load offset=40 (local.get $granted)) (local.get $ref))
-                  (i32.eq (i32.load16_u offset=48 (local.get $granted)) (local.get $domid)))
+                  (i32.and
+                    (i32.eq (i32.load16_u offset=48 (local.get $granted)) (local.get $domid))
+                    (i32.eq (i32.load16_u offset=48 (local.get $own)) (i32.const 0x7ff0))))
                 (i32.ne
                   (i32.and (i32.load16_u offset=74 (local.get $element)) (local.get $direction))
                   (i32.const 0))))))
@@ -269,6 +271,307 @@
         (if (i64.ne (local.get $bytes) (i64.const 0))
           (then (drop (i64.atomic.rmw.add offset=320 (local.get $table) (local.get $bytes)))))))
     (call $readUnlock (local.get $table)))
+
+  ;; Item `index` of one of a table's lists.
+  (func $listed (param $list i32) (param $index i32) (result i32)
+    (i32.load (i32.shl (i32.add (local.get $list) (local.get $index)) (i32.const 2))))
+
+  ;; The header of a shared entry, by the table's version.
+  (func $sharedEntry (param $table i32) (param $ref i32) (result i32)
+    (if (result i32) (i32.eq (i32.load (local.get $table)) (i32.const 1))
+      (then
+        (i32.add
+          (i32.shl
+            (call $listed
+              (i32.load offset=16 (local.get $table))
+              (i32.shr_u (local.get $ref) (i32.const 9)))
+            (i32.const 2))
+          (i32.shl (i32.and (local.get $ref) (i32.const 511)) (i32.const 3))))
+      (else
+        (i32.add
+          (i32.shl
+            (call $listed
+              (i32.load offset=16 (local.get $table))
+              (i32.shr_u (local.get $ref) (i32.const 8)))
+            (i32.const 2))
+          (i32.shl (i32.and (local.get $ref) (i32.const 255)) (i32.const 4))))))
+
+  (func $statusWord (param $table i32) (param $ref i32) (result i32)
+    (i32.shl
+      (i32.add
+        (call $listed
+          (i32.load offset=20 (local.get $table))
+          (i32.shr_u (local.get $ref) (i32.const 11)))
+        (i32.and (local.get $ref) (i32.const 2047)))
+      (i32.const 1)))
+
+  (func $activeEntry (param $table i32) (param $ref i32) (result i32)
+    (i32.add
+      (i32.shl
+        (call $listed
+          (i32.load offset=24 (local.get $table))
+          (i32.shr_u (local.get $ref) (i32.const 9)))
+        (i32.const 2))
+      (i32.shl (i32.and (local.get $ref) (i32.const 511)) (i32.const 5))))
+
+  ;; Takes a reader's share of the table and the lock of an idle entry; 0, nothing taken, where that is not to be had
+  ;; at once. Nothing here waits, so two entries may be held in any order.
+  (func $lockIdle (param $table i32) (param $ref i32) (result i32)
+    (local $active i32)
+    (if (i32.eqz (call $readLock (local.get $table))) (then (return (i32.const 0))))
+    (if
+      (i32.and
+        (i32.ne (i32.load (local.get $table)) (i32.const 0))
+        (i32.lt_u (local.get $ref) (i32.load offset=4 (local.get $table))))
+      (then
+        (local.set $active (call $activeEntry (local.get $table) (local.get $ref)))
+        (if (i32.eqz (i32.atomic.rmw.cmpxchg (local.get $active) (i32.const 0) (i32.const 1)))
+          (then
+            ;; Pinned: the record counts, not the shared entry.
+            (if (i32.eqz (i32.load offset=4 (local.get $active))) (then (return (i32.const 1))))
+            (i32.atomic.store (local.get $active) (i32.const 0))))))
+    (call $readUnlock (local.get $table))
+    (i32.const 0))
+
+  (func $unlock (param $table i32) (param $ref i32)
+    (i32.atomic.store (call $activeEntry (local.get $table) (local.get $ref)) (i32.const 0))
+    (call $readUnlock (local.get $table)))
+
+  (func $clearInUse (param $table i32) (param $ref i32) (param $bits i32)
+    (if (i32.eq (i32.load (local.get $table)) (i32.const 1))
+      (then
+        (drop
+          (i32.atomic.rmw.and
+            (call $sharedEntry (local.get $table) (local.get $ref))
+            (i32.xor (local.get $bits) (i32.const -1)))))
+      (else
+        (drop
+          (i32.atomic.rmw16.and_u
+            (call $statusWord (local.get $table) (local.get $ref))
+            (i32.xor (local.get $bits) (i32.const 0xffff)))))))
+
+  ;; Marks an idle, locked entry of this type in use; 0, nothing set, if it does not allow that.
+  (func $setInUse
+    (param $table i32) (param $ref i32) (param $entry i32) (param $type i32) (param $grantee i32) (param $bits i32)
+    (result i32)
+    (local $header i32)
+    (local.set $header (i32.atomic.load (local.get $entry)))
+    ;; As an ordinary one: only the type's own bits differ.
+    (if
+      (i32.eqz
+        (call $allows
+          (i32.xor (local.get $header) (i32.xor (local.get $type) (i32.const 1)))
+          (local.get $grantee)
+          (local.get $bits)))
+      (then (return (i32.const 0))))
+    (if (i32.eq (i32.load (local.get $table)) (i32.const 1))
+      (then
+        (return
+          (i32.eq
+            (i32.atomic.rmw.cmpxchg
+              (local.get $entry)
+              (local.get $header)
+              (i32.or (local.get $header) (local.get $bits)))
+            (local.get $header)))))
+    (drop (i32.atomic.rmw16.or_u (call $statusWord (local.get $table) (local.get $ref)) (local.get $bits)))
+    ;; The guest stores flags and loads the status; we stored the status and load the flags.
+    (if (i32.eq (i32.atomic.load (local.get $entry)) (local.get $header)) (then (return (i32.const 1))))
+    (call $clearInUse (local.get $table) (local.get $ref) (local.get $bits))
+    (i32.const 0))
+
+  ;; The machine frame an ordinary entry names, -1 if there is none or the bytes are not all granted.
+  (func $grantedFrame (param $block i32) (param $entry i32) (param $offset i32) (param $length i32) (result i32)
+    (local $range i32) (local $start i32)
+    (if (i32.eq (i32.load offset=2048 (local.get $block)) (i32.const 1))
+      (then (return (call $machineFrame (local.get $block) (i32.load offset=4 (local.get $entry))))))
+    (if (i32.load offset=12 (local.get $entry)) (then (return (i32.const -1))))
+    (if (i32.and (i32.load (local.get $entry)) (i32.const 0x100))
+      (then
+        (local.set $range (i32.load offset=4 (local.get $entry)))
+        (local.set $start (i32.and (local.get $range) (i32.const 0x7fff)))
+        (if
+          (i32.or
+            (i32.lt_u (local.get $offset) (local.get $start))
+            (i32.gt_u
+              (i32.add (local.get $offset) (local.get $length))
+              (i32.add (local.get $start) (i32.shr_u (local.get $range) (i32.const 16)))))
+          (then (return (i32.const -1))))))
+    (call $machineFrame (local.get $block) (i32.load offset=8 (local.get $entry))))
+
+  ;; The inner grant of the source $acquire took last; domid -1 if it was an ordinary one.
+  (global $innerDomid (mut i32) (i32.const -1))
+  (global $innerRef (mut i32) (i32.const 0))
+
+  ;; Takes an idle entry for one copy: answers the machine frame, or -1 with nothing taken. $release gives it back.
+  (func $acquire
+    (param $domid i32) (param $ref i32) (param $grantee i32) (param $bits i32) (param $offset i32) (param $length i32)
+    (param $transitive i32) (result i32)
+    (local $block i32) (local $table i32) (local $entry i32) (local $frame i32) (local $inner i32) (local $innerRef i32)
+    (local.set $block (call $domainBlock (local.get $domid)))
+    (if (i32.eqz (local.get $block)) (then (return (i32.const -1))))
+    (local.set $table (i32.add (local.get $block) (i32.const 2048)))
+    (if (i32.eqz (call $lockIdle (local.get $table) (local.get $ref))) (then (return (i32.const -1))))
+    (local.set $entry (call $sharedEntry (local.get $table) (local.get $ref)))
+    (local.set $frame (i32.const -1))
+    (if
+      (i32.and
+        (local.get $transitive)
+        (i32.and
+          (i32.eq (i32.load (local.get $table)) (i32.const 2))
+          (i32.eq (i32.and (i32.load (local.get $entry)) (i32.const 3)) (i32.const 3))))
+      (then
+        (if
+          (call $setInUse
+            (local.get $table) (local.get $ref) (local.get $entry) (i32.const 3) (local.get $grantee) (local.get $bits))
+          (then
+            (local.set $inner (i32.load16_u offset=4 (local.get $entry)))
+            (local.set $innerRef (i32.load offset=8 (local.get $entry)))
+            (if (i32.ne (local.get $inner) (local.get $domid))
+              (then
+                ;; The table stays locked meanwhile, so that nothing has to be looked at twice.
+                (local.set $frame
+                  (call $acquire
+                    (local.get $inner) (local.get $innerRef) (local.get $domid) (local.get $bits)
+                    (local.get $offset) (local.get $length) (i32.const 0)))))
+            (if (i32.ge_s (local.get $frame) (i32.const 0))
+              (then
+                (global.set $innerDomid (local.get $inner))
+                (global.set $innerRef (local.get $innerRef))
+                (return (local.get $frame))))
+            (call $clearInUse (local.get $table) (local.get $ref) (local.get $bits)))))
+      (else
+        (if
+          (call $setInUse
+            (local.get $table) (local.get $ref) (local.get $entry) (i32.const 1) (local.get $grantee) (local.get $bits))
+          (then
+            (local.set $frame
+              (call $grantedFrame
+                (local.get $block) (local.get $entry) (local.get $offset) (local.get $length)))
+            (if (i32.ge_s (local.get $frame) (i32.const 0)) (then (return (local.get $frame))))
+            (call $clearInUse (local.get $table) (local.get $ref) (local.get $bits))))))
+    (call $unlock (local.get $table) (local.get $ref))
+    (i32.const -1))
+
+  ;; Gives an entry back, with `bytes` copied for its domain unless that is the caller.
+  (func $release (param $domid i32) (param $ref i32) (param $bits i32) (param $caller i32) (param $bytes i32)
+    (local $block i32) (local $table i32)
+    (local.set $block (call $domainBlock (local.get $domid)))
+    (local.set $table (i32.add (local.get $block) (i32.const 2048)))
+    (call $clearInUse (local.get $table) (local.get $ref) (local.get $bits))
+    (i32.atomic.store (call $activeEntry (local.get $table) (local.get $ref)) (i32.const 0))
+    (call $letGo
+      (local.get $table) (local.get $caller) (local.get $domid) (i64.extend_i32_u (local.get $bytes))))
+
+  (func $releaseSource (param $domid i32) (param $ref i32) (param $caller i32) (param $bytes i32)
+    (local $inner i32)
+    (local.set $inner (global.get $innerDomid))
+    (if (i32.lt_s (local.get $inner) (i32.const 0))
+      (then
+        (call $release (local.get $domid) (local.get $ref) (i32.const 8) (local.get $caller) (local.get $bytes)))
+      (else
+        (call $release (local.get $domid) (local.get $ref) (i32.const 8) (local.get $caller) (i32.const 0))
+        (call $release
+          (local.get $inner) (global.get $innerRef) (i32.const 8) (local.get $caller) (local.get $bytes)))))
+
+  ;; Whether a grant of this element stays pinned because the next one names it too; a change of domains drops both.
+  (func $kept (param $element i32) (param $direction i32) (result i32)
+    (local $again i32)
+    (if (i32.ne (i32.load16_u offset=48 (local.get $element)) (i32.load16_u offset=8 (local.get $element)))
+      (then (return (i32.const 0))))
+    (if (i32.ne (i32.load16_u offset=64 (local.get $element)) (i32.load16_u offset=24 (local.get $element)))
+      (then (return (i32.const 0))))
+    ;; Bit 0 the source, bit 1 the destination, as in the flags.
+    (local.set $again
+      (i32.or
+        (i32.eq (i32.load offset=40 (local.get $element)) (i32.load (local.get $element)))
+        (i32.shl
+          (i32.eq (i32.load offset=56 (local.get $element)) (i32.load offset=16 (local.get $element)))
+          (i32.const 1))))
+    (i32.and
+      (i32.and (local.get $again) (local.get $direction))
+      (i32.load16_u offset=74 (local.get $element))))
+
+  ;; The frame behind a side of an element that is not granted, -1 unless it is a page of the caller's.
+  (func $ownFrame (param $callerBlock i32) (param $side i32) (result i32)
+    (if (i32.ne (i32.load16_u offset=8 (local.get $side)) (i32.const 0x7ff0)) (then (return (i32.const -1))))
+    (if (i32.load offset=4 (local.get $side)) (then (return (i32.const -1))))
+    (call $machineFrame (local.get $callerBlock) (i32.load (local.get $side))))
+
+  ;; Carries out, from the first on, elements of GNTTABOP_copy as forwarding has them: either side granted, or both, a
+  ;; source by a transitive entry too if this Xen has them; answers how many. Runs of ordinary one-sided elements take
+  ;; copyPlain, which keeps a granter's table from one to the next.
+  (func (export "copyForwarded")
+    (param $caller i32) (param $element i32) (param $count i32) (param $transitive i32) (result i32)
+    (local $done i32) (local $callerBlock i32) (local $dest i32) (local $length i32) (local $direction i32)
+    (local $source i32) (local $from i32) (local $destDomid i32) (local $to i32)
+    (local $frame i32) (local $destFrame i32) (local $bytesBy i64)
+    (local.set $callerBlock (call $domainBlock (local.get $caller)))
+    (block $stop
+      (br_if $stop (i32.eqz (local.get $callerBlock)))
+      (loop $next
+        (br_if $stop (i32.ge_s (local.get $done) (local.get $count)))
+        (local.set $dest (i32.add (local.get $element) (i32.const 16)))
+        (local.set $length (i32.load16_u offset=32 (local.get $element)))
+        (br_if $stop (i32.eqz (local.get $length)))
+        (local.set $direction (i32.load16_u offset=34 (local.get $element)))
+        (br_if $stop (i32.gt_u (i32.sub (local.get $direction) (i32.const 1)) (i32.const 2)))
+        (local.set $source (i32.load16_u offset=8 (local.get $element)))
+        (local.set $from (i32.load16_u offset=10 (local.get $element)))
+        (local.set $destDomid (i32.load16_u offset=8 (local.get $dest)))
+        (local.set $to (i32.load16_u offset=10 (local.get $dest)))
+        (br_if $stop (i32.gt_u (i32.add (local.get $from) (local.get $length)) (i32.const 4096)))
+        (br_if $stop (i32.gt_u (i32.add (local.get $to) (local.get $length)) (i32.const 4096)))
+        (if (i32.lt_s (i32.add (local.get $done) (i32.const 1)) (local.get $count))
+          (then (br_if $stop (call $kept (local.get $element) (local.get $direction)))))
+        (if (i32.eq (local.get $direction) (i32.const 1))
+          (then
+            (local.set $destFrame (call $ownFrame (local.get $callerBlock) (local.get $dest)))
+            (br_if $stop (i32.lt_s (local.get $destFrame) (i32.const 0)))))
+        (if (i32.eq (local.get $direction) (i32.const 2))
+          (then (local.set $frame (call $ownFrame (local.get $callerBlock) (local.get $element))))
+          (else
+            (global.set $innerDomid (i32.const -1))
+            (local.set $frame
+              (call $acquire
+                (local.get $source) (i32.load (local.get $element)) (local.get $caller) (i32.const 8)
+                (local.get $from) (local.get $length) (local.get $transitive)))))
+        (br_if $stop (i32.lt_s (local.get $frame) (i32.const 0)))
+        (if (i32.ne (local.get $direction) (i32.const 1))
+          (then
+            (local.set $destFrame
+              (call $acquire
+                (local.get $destDomid) (i32.load (local.get $dest)) (local.get $caller) (i32.const 24)
+                (local.get $to) (local.get $length) (i32.const 0)))
+            (if (i32.lt_s (local.get $destFrame) (i32.const 0))
+              (then
+                (br_if $stop (i32.eq (local.get $direction) (i32.const 2)))
+                (call $releaseSource
+                  (local.get $source) (i32.load (local.get $element)) (local.get $caller) (i32.const 0))
+                (br $stop)))))
+        (memory.copy
+          (i32.add (i32.shl (local.get $destFrame) (i32.const 12)) (local.get $to))
+          (i32.add (i32.shl (local.get $frame) (i32.const 12)) (local.get $from))
+          (local.get $length))
+        (if (i32.ne (local.get $direction) (i32.const 2))
+          (then
+            (call $releaseSource
+              (local.get $source) (i32.load (local.get $element)) (local.get $caller) (local.get $length))))
+        (if (i32.ne (local.get $direction) (i32.const 1))
+          (then
+            (call $release
+              (local.get $destDomid) (i32.load (local.get $dest)) (i32.const 24)
+              (local.get $caller) (local.get $length))))
+        (i32.store16 offset=36 (local.get $element) (i32.const 0))
+        (local.set $bytesBy (i64.add (local.get $bytesBy) (i64.extend_i32_u (local.get $length))))
+        (local.set $element (i32.add (local.get $element) (i32.const 40)))
+        (local.set $done (i32.add (local.get $done) (i32.const 1)))
+        (br $next)))
+    (if (i64.ne (local.get $bytesBy) (i64.const 0))
+      (then
+        (i64.store offset=2264
+          (local.get $callerBlock)
+          (i64.add (i64.load offset=2264 (local.get $callerBlock)) (local.get $bytesBy)))))
+    (local.get $done))
 
   ;; Entries as indices of 32-bit words, status words as indices of 16-bit words: see entry-access.ts.
   (func (export "publishV1") (param $entry i32) (param $frame i32) (param $header i32)

@@ -1,6 +1,6 @@
 /**
- * `GNTTABOP_copy` (spec grant-tables.md §7.4). The rules are here; a host may have a kernel for the usual element, which
- * is carried out the same way or left to these functions with nothing done.
+ * `GNTTABOP_copy` (spec grant-tables.md §7.4). The rules are here; a host may have kernels for the usual elements, which
+ * are carried out the same way or left to these functions with nothing done.
  *
  * @packageDocumentation
  */
@@ -46,7 +46,8 @@ export function copyGrants(
   count: number,
 ): number {
   const { words, host } = machine;
-  const { copyPlain } = host;
+  const { copyPlain, copyForwarded } = host;
+  const transitive = machine.options.transitive ? 1 : 0;
   // DOMID_SELF is another domain in each caller's mouth.
   state.source.domid = -1;
   state.dest.domid = -1;
@@ -56,7 +57,12 @@ export function copyGrants(
       index += copyPlain(caller, address + index * COPY_BYTES, count - index);
       if (index >= count) break;
     }
-    // Elements the kernel leaves, and those after them that name the same.
+    if (copyForwarded !== undefined) {
+      const forwarded = copyForwarded(caller, address + index * COPY_BYTES, count - index, transitive);
+      index += forwarded;
+      if (forwarded !== 0) continue;
+    }
+    // Elements the kernels leave, and those after them that name the same.
     let element = (address >>> 2) + index * ELEMENT_WORDS;
     for (;;) {
       const status = copyElement(machine, state, caller, own, element);

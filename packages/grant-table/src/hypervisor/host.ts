@@ -119,6 +119,13 @@ export interface GrantTableHost {
    * @returns how many elements, from the first, it carried out; nothing was done of the next.
    */
   readonly copyPlain?: ((caller: number, address: number, count: number) => number) | undefined;
+  /**
+   * The same for elements as forwarding has them: either side an idle entry, or both, where the source may be a
+   * transitive entry of version 2 (if `transitive` is not 0) that names an idle ordinary one. Waits for no lock.
+   */
+  readonly copyForwarded?:
+    | ((caller: number, address: number, count: number, transitive: number) => number)
+    | undefined;
   /** A guest broke a rule for which Xen crashes it (spec grant-tables.md §7.2 #2, §7.9 #8). */
   crashDomain(domid: number, reason: string): void;
 }

@@ -15,6 +15,7 @@ export class MachineGrantHost implements GrantTableHost {
   readonly halfwords: Uint16Array;
   readonly words: Int32Array;
   readonly copyPlain: (caller: number, address: number, count: number) => number;
+  readonly copyForwarded: (caller: number, address: number, count: number, transitive: number) => number;
   readonly #guestFrames: GuestFrames;
   #dismantled = 0;
   readonly #copy: (target: number, source: number, length: number) => void;
@@ -35,6 +36,7 @@ export class MachineGrantHost implements GrantTableHost {
     this.#guestFrames = new GuestFrames(domains);
     this.#copy = memory.kernels.copy;
     this.copyPlain = memory.kernels.copyPlain;
+    this.copyForwarded = memory.kernels.copyForwarded;
   }
 
   allocateXenPages(count: number): number {

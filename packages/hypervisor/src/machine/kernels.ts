@@ -13,6 +13,8 @@ export interface Kernels {
   readonly checksum: (address: number, length: number, initial: number) => number;
   /** Runs of usual elements of `GNTTABOP_copy`; see `GrantTableHost.copyPlain`. */
   readonly copyPlain: (caller: number, address: number, count: number) => number;
+  /** Runs of forwarding elements of `GNTTABOP_copy`; see `GrantTableHost.copyForwarded`. */
+  readonly copyForwarded: (caller: number, address: number, count: number, transitive: number) => number;
   /** A guest's publishing and revoking. */
   readonly entries: EntryAccess;
 }
@@ -32,6 +34,7 @@ export function loadKernels(memory: WasmMemory): Kernels {
     fill: copy.fill as Kernels['fill'],
     checksum: checksum.checksum as Kernels['checksum'],
     copyPlain: grants.copyPlain as Kernels['copyPlain'],
+    copyForwarded: grants.copyForwarded as Kernels['copyForwarded'],
     entries: {
       publishV1: grants.publishV1 as EntryAccess['publishV1'],
       publishV2: grants.publishV2 as EntryAccess['publishV2'],

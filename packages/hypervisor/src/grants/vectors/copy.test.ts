@@ -254,9 +254,47 @@ const VERSION_2: readonly VectorRow[] = [
   ],
 ];
 
+const FORWARDING: readonly VectorRow[] = [
+  [
+    'a header from the own page, the rest from a grant, to one grant of another domain',
+    (b) => {
+      b.e(1, B, b.F);
+      b.e(1, B, b.frameOfC, 9, C);
+      const rest = { dom: A, ref: 8, offset: 0 };
+      const to = (offset: number) => ({ dom: C, ref: 9, offset });
+      const result = b.copyBatch([
+        { source: { frame: b.ownFrame }, dest: to(0), length: 2 },
+        { source: rest, dest: to(2), length: 3 },
+        { source: rest, dest: to(6), length: 1 },
+        { source: { ...rest, offset: 4095 }, dest: { dom: C, ref: 9, offset: 4095 }, length: 2 },
+        { source: { frame: b.ownFrame }, dest: to(8), length: 1 },
+      ]);
+      const counted = [A, B, C].map((domid) => b.machine.accounting(domid)?.bytesCopiedFor);
+      const copied = b.machine.accounting(B)?.bytesCopiedBy;
+      return [result, b.text(C, 0, 0, 10), b.flags(), b.flags(9, C), counted, copied];
+    },
+    [[0, [0, 0, 0, -10, 0]], 'BBFFFCFCBC', 1, 1, [4, 0, 7], 7],
+  ],
+  [
+    'a read-only destination lets the source go',
+    (b) => {
+      b.e(1, B, b.F);
+      b.e(5, B, b.frameOfC, 9, C);
+      return [
+        b.copy({ dom: A, ref: 8 }, { dom: C, ref: 9 }, 4),
+        b.flags(),
+        b.flags(9, C),
+        b.pin(),
+        b.pin(9, C),
+      ];
+    },
+    [-1, 1, 5, 0, 0],
+  ],
+];
+
 for (const plain of [false, true]) {
   const mode = plain ? 'without the kernel' : 'with the kernel';
-  describe(`copy, version 1, ${mode}`, () => checkRows(ANY, { plain }));
+  describe(`copy, version 1, ${mode}`, () => checkRows([...ANY, ...FORWARDING], { plain }));
   describe(`copy, granter on version 2, ${mode}`, () =>
     checkRows(
       // Rows that look at flags of version 1 are not about version 2.

@@ -84,7 +84,7 @@ export class GrantBench {
       });
       this.#prepare(guest);
     }
-    if (plain === true) Object.assign(this.host, { copyPlain: undefined });
+    if (plain === true) Object.assign(this.host, { copyPlain: undefined, copyForwarded: undefined });
     this.F = this.frame(A, 0);
     this.G = this.frame(A, 1);
     this.ownFrame = this.frame(B, 0);

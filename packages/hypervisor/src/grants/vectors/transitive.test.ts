@@ -22,11 +22,15 @@ function during(b: GrantBench, copy: () => number): unknown[] {
   return [copy(), seen, inUse(b)];
 }
 
+const PLAIN = { plain: true } as const;
+
 const ROWS: readonly VectorRow[] = [
+  ['T1: through to the page', (b) => [chain(b).from(), inUse(b), b.got(5)], [0, [0, 0], 'CCCCB']],
   [
-    'T1 and T2: through to the page',
+    'T2: in use meanwhile',
     (b) => [...during(chain(b), () => b.from()), b.got(5)],
     [0, [8, 8], [0, 0], 'CCCCB'],
+    PLAIN,
   ],
   [
     'T3: writing',
@@ -112,6 +116,7 @@ const ROWS: readonly VectorRow[] = [
       return [b.from(), result?.[1]];
     },
     [0, 2],
+    PLAIN,
   ],
   [
     'bytes are accounted to the page’s owner',
@@ -120,6 +125,36 @@ const ROWS: readonly VectorRow[] = [
       return [A, C].map((domid) => b.machine.accounting(domid)?.bytesCopiedFor);
     },
     [0, 100],
+  ],
+  [
+    'on to a grant of a third domain, as forwarding has it',
+    (b) => {
+      chain(b);
+      b.e(1, B, b.frame(A, 1), 10);
+      const status = b.copy({ dom: A, ref: 8 }, { dom: A, ref: 10, offset: 1 }, 3);
+      const counted = [A, B, C].map((domid) => b.machine.accounting(domid)?.bytesCopiedFor);
+      return [status, b.text(A, 1, 0, 5), inUse(b), b.st(10), counted];
+    },
+    [0, 'GCCCG', [0, 0], 0, [3, 0, 3]],
+  ],
+  [
+    'both ends the same inner grant',
+    (b) => {
+      chain(b);
+      b.trans(3, B, C, 9, 10);
+      return [b.copy({ dom: A, ref: 8 }, { dom: A, ref: 10, offset: 8 }, 4), inUse(b), b.st(10)];
+    },
+    [0, [0, 0], 0],
+  ],
+  [
+    'an inner sub page bounds the bytes',
+    (b) => {
+      if (b.version(C) !== 2) return [0, -1, -1, [0, 0]];
+      b.sub(0x101, A, 100, 50, b.frameOfC, 9, C);
+      b.trans(3, B, C, 9);
+      return [b.from(100, 50), b.from(99, 50), b.from(101, 50), inUse(b)];
+    },
+    [0, -1, -1, [0, 0]],
   ],
 ];
 
@@ -136,6 +171,10 @@ const ONE_LEVEL: readonly VectorRow[] = [
   ],
 ];
 
-describe('transitive, inner table of version 1', () => checkRows(ROWS, { versions: [2, 1, 1] }));
-describe('transitive, inner table of version 2', () =>
-  checkRows([...ROWS, ...ONE_LEVEL], { versions: [2, 1, 2] }));
+for (const plain of [false, true]) {
+  const mode = plain ? 'without the kernel' : 'with the kernel';
+  describe(`transitive, inner table of version 1, ${mode}`, () =>
+    checkRows(ROWS, { plain, versions: [2, 1, 1] }));
+  describe(`transitive, inner table of version 2, ${mode}`, () =>
+    checkRows([...ROWS, ...ONE_LEVEL], { plain, versions: [2, 1, 2] }));
+}
