@@ -1,6 +1,7 @@
 import { type Domain, type GrantEntries, GrantStatus, NO_GRANT_REF } from '@netchannel2/xen';
 import { describe, expect, it } from 'vitest';
 import { type DomainTrio, type DomainTrioFactory, mappingOf, required, withDomains } from './domain-trio';
+import { describeGrantReferences } from './grant-references';
 import { bytesOf, copyInto, copyOut, filledPages } from './page-bytes';
 
 type EntriesTest = (entries: GrantEntries, trio: DomainTrio) => void | Promise<void>;
@@ -299,6 +300,7 @@ export function describeTransitiveGrants(name: string, factory: DomainTrioFactor
 /** All that a grant table must do. */
 export function describeGrantTable(name: string, factory: DomainTrioFactory): void {
   describeGrantEntries(name, factory);
+  describeGrantReferences(name, factory);
   describeSubPageGrants(name, factory);
   describeTransitiveGrants(name, factory);
 }

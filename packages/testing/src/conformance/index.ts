@@ -12,5 +12,6 @@ export * from './foreign-memory';
 export * from './frame-port';
 export type { FramePortPair, FramePortPairFactory } from './frame-port-pair';
 export * from './grant-entries';
+export * from './grant-references';
 export * from './shared-pages';
 export * from './xenstore';

@@ -136,6 +136,20 @@ const VERSION_1: readonly VectorRow[] = [
     { maxMaptrackFrames: 1 },
   ],
   [
+    'handles used up, then given back: maps succeed again, to the last handle',
+    (b) => {
+      b.e(1, B, b.F);
+      b.e(1, B, b.F, 9);
+      const fill = () => repeat(256, (index) => b.map(6, { ref: 8 + (index & 1) })).indexOf(-13);
+      const first = fill();
+      const freed = [b.un(0), b.un(1)];
+      const again = repeat(3, (index) => b.map(6, { ref: 8 + (index & 1) }));
+      return [first, freed, again, b.machine.accounting(B)?.mappings];
+    },
+    [255, [0, 0], [0, 0, -13], 255],
+    { maxMaptrackFrames: 1 },
+  ],
+  [
     'M34: exhausted handles among the other checks',
     (b) => {
       b.e(1, B, b.F);
