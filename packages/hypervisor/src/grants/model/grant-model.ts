@@ -279,7 +279,7 @@ export class GrantModel {
       const offset = entry.word1 & 0xffff;
       const length = subPage ? entry.word1 >>> 16 : 4096;
       const frame = this.resolve(granter, this.#namedFrame(table, ref));
-      if (frame < 0) return -9;
+      if (frame < 0) return this.#refusedInUse(table, ref, use, -9);
       if (use === undefined) {
         const start = subPage ? offset & 0x7fff : 0;
         table.uses.set(ref, {
@@ -296,11 +296,18 @@ export class GrantModel {
           },
         });
       } else {
-        if (use.frame !== frame || use.source !== granter) return -1;
-        if (use.subPage && !(subPage && use.start === offset && use.length === length)) return -1;
+        const moved = use.frame !== frame || use.source !== granter;
+        if (moved || (use.subPage && !(subPage && use.start === offset && use.length === length)))
+          return this.#refusedInUse(table, ref, use, -1);
       }
     }
     return this.#claimed(granter, ref, write, () => {});
+  }
+
+  /** Bits are set before the frame is looked at, and reduced to what the pins need when it will not do. */
+  #refusedInUse(table: ModelTable, ref: number, use: Use | undefined, status: number): number {
+    if (use !== undefined) this.#setBits(table, ref, 8, use.writers === 0 ? 0x10 : 0);
+    return status;
   }
 
   #acquireThrough(
