@@ -11,9 +11,9 @@ import { netbackDriver } from '@netchannel2/netback';
 import { domainId } from '@netchannel2/xen';
 import { concatMap, filter, firstValueFrom } from 'rxjs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type BundledWorker, bundledWorker } from '../bundled-worker';
 import type { GuestTask, TalkerReport } from './guest.worker';
 import { CONVERSATION } from './recorded-conversation';
-import { bundleWorker, type WorkerBundle } from './worker-bundle';
 
 const TALKER = Uint8Array.of(2, 0, 0, 0, 0, 1);
 const ECHO = Uint8Array.of(2, 0, 0, 0, 0, 2);
@@ -29,9 +29,9 @@ const FRAMES = CONVERSATION.map((bytes) => {
   return frame;
 });
 
-let bundle: WorkerBundle;
+let bundle: BundledWorker;
 beforeAll(async () => {
-  bundle = await bundleWorker(new URL('./guest.worker.ts', import.meta.url));
+  bundle = await bundledWorker(new URL('./guest.worker.ts', import.meta.url));
 });
 afterAll(() => bundle.remove());
 
