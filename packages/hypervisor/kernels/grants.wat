@@ -112,14 +112,10 @@
           (then
             (br_if $stop
               (i32.and
+                (i32.eq (i32.load offset=40 (local.get $granted)) (local.get $ref))
                 (i32.and
-                  (i32.eq (i32.load offset=40 (local.get $granted)) (local.get $ref))
-                  (i32.and
-                    (i32.eq (i32.load16_u offset=48 (local.get $granted)) (local.get $domid))
-                    (i32.eq (i32.load16_u offset=48 (local.get $own)) (i32.const 0x7ff0))))
-                (i32.ne
-                  (i32.and (i32.load16_u offset=74 (local.get $element)) (local.get $direction))
-                  (i32.const 0))))))
+                  (i32.eq (i32.load16_u offset=48 (local.get $granted)) (local.get $domid))
+                  (i32.eq (i32.load16_u offset=48 (local.get $own)) (i32.const 0x7ff0)))))))
         (local.set $ownFrame (call $machineFrame (local.get $callerBlock) (i32.load (local.get $own))))
         (br_if $stop (i32.lt_s (local.get $ownFrame) (i32.const 0)))
         (if (i32.ne (local.get $domid) (local.get $heldDomid))
@@ -487,9 +483,7 @@
         (i32.shl
           (i32.eq (i32.load offset=56 (local.get $element)) (i32.load offset=16 (local.get $element)))
           (i32.const 1))))
-    (i32.and
-      (i32.and (local.get $again) (local.get $direction))
-      (i32.load16_u offset=74 (local.get $element))))
+    (i32.and (local.get $again) (local.get $direction)))
 
   ;; The frame behind a side of an element that is not granted, -1 unless it is a page of the caller's.
   (func $ownFrame (param $callerBlock i32) (param $side i32) (result i32)

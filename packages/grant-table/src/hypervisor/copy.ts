@@ -52,6 +52,8 @@ export function copyGrants(
   state.source.domid = -1;
   state.dest.domid = -1;
   let index = 0;
+  // How far the elements went whose domains the sides name.
+  let judged = 0;
   while (index < count) {
     if (copyPlain !== undefined) {
       index += copyPlain(caller, address + index * COPY_BYTES, count - index);
@@ -64,6 +66,7 @@ export function copyGrants(
     }
     // Elements the kernels leave, and those after them that name the same.
     let element = (address >>> 2) + index * ELEMENT_WORDS;
+    if (index !== judged) nameDomainsOf(machine, state, caller, element - ELEMENT_WORDS);
     for (;;) {
       const status = copyElement(machine, state, caller, own, element);
       storeLowStatus(words, element + COPY_STATUS, status);
@@ -73,6 +76,7 @@ export function copyGrants(
       if (index >= count || (copyPlain !== undefined && !usesKept(words, state, element))) break;
     }
     releaseSides(machine, state);
+    judged = index;
   }
   addOwn(words, own + COUNT_COPIES, count);
   return 0;
@@ -105,12 +109,8 @@ function copyElement(
   const destWord = words[element + COPY_DEST_DOMID_OFFSET] as number;
   const sourceGranted = ((lengthFlags >>> 16) & GNTCOPY_source_gref) !== 0;
   const destGranted = ((lengthFlags >>> 16) & GNTCOPY_dest_gref) !== 0;
-  if (
-    (sourceWord & 0xffff) !== source.domid ||
-    (destWord & 0xffff) !== dest.domid ||
-    (!sourceGranted && source.domid !== DOMID_SELF) ||
-    (!destGranted && dest.domid !== DOMID_SELF)
-  ) {
+  // Like Xen's, this check of domains and of how they are named is skipped where the element before named the same two.
+  if ((sourceWord & 0xffff) !== source.domid || (destWord & 0xffff) !== dest.domid) {
     releaseSides(machine, state);
     let status = nameDomain(machine, source, caller, sourceWord & 0xffff, sourceGranted);
     if (status !== GrantStatus.okay) return status;
@@ -131,6 +131,19 @@ function copyElement(
   countFor(machine, source, caller, length);
   countFor(machine, dest, caller, length);
   return GrantStatus.okay;
+}
+
+/** Names the domains of an element that a kernel carried out: what follows it is judged by them. */
+function nameDomainsOf(machine: GrantMachine, state: CopyState, caller: number, element: number): void {
+  const { words } = machine;
+  nameDomain(
+    machine,
+    state.source,
+    caller,
+    (words[element + COPY_SOURCE_DOMID_OFFSET] as number) & 0xffff,
+    true,
+  );
+  nameDomain(machine, state.dest, caller, (words[element + COPY_DEST_DOMID_OFFSET] as number) & 0xffff, true);
 }
 
 /** Finds the domain of a side. A failure forgets what the other side was kept for as well. */
@@ -161,11 +174,15 @@ function claim(
   const { words, host } = machine;
   const name = words[nameAt] as number;
   const beyond = !granted && words[nameAt + 1] !== 0;
-  if (side.claimed && side.granted === granted && side.name === name && !beyond) return GrantStatus.okay;
+  // A frame of the number of the reference that is kept is taken for it, as Xen does.
+  if (side.claimed && (side.granted || !granted) && side.name === name && !beyond) return GrantStatus.okay;
   releaseSide(machine, side);
   side.name = name;
   side.granted = granted;
   if (granted) return acquireForCopy(machine, side, caller);
+  // Only an element behind one of the same domains comes here with another's. Xen looks for the frame in that domain;
+  // no domain gets at another's pages without a grant here.
+  if (side.domid !== DOMID_SELF) return GrantStatus.badPage;
   const frame = resolveFrame(machine, side.owner, beyond ? -1 : name >>> 0, side.write);
   if (frame < 0) return frame;
   if (!host.acquirePage(frame, side.owner, side.write)) {

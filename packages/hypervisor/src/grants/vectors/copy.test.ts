@@ -109,6 +109,28 @@ const ANY: readonly VectorRow[] = [
     },
     [[0, [0, -3, 0]], 1, 0],
   ],
+  [
+    'an element without its flag behind one of the same domains: bad_page, not permission_denied',
+    (b) => {
+      b.e(1, B, b.F);
+      const dest = { frame: b.ownFrame };
+      const good = { source: { dom: A, ref: 8 }, dest, length: 4 };
+      const bare = { source: { dom: A, frame: b.F }, dest, length: 4 };
+      return [b.copyBatch([good, bare, good]), b.copyBatch([bare, good]), b.flags(), b.pin()];
+    },
+    [[0, [0, -9, 0]], [0, [-8, 0]], 1, 0],
+  ],
+  [
+    'an element without its flag whose frame has the number of the reference before it: taken for that',
+    (b) => {
+      b.e(1, B, b.F);
+      const dest = { frame: b.ownFrame };
+      const good = { source: { dom: A, ref: 8 }, dest, length: 4 };
+      const bare = { source: { dom: A, frame: 8 }, dest, length: 4 };
+      return [b.copyBatch([good, bare]), b.copyBatch([bare]), b.flags(), b.pin()];
+    },
+    [[0, [0, 0]], [0, [-8]], 1, 0],
+  ],
   ['C18: from a read-mapped grant', (b) => [readMapped(b).from(), b.flags(), b.got()], [0, 9, 'FFFF']],
   ['C19: to a read-mapped grant', (b) => [readMapped(b).to(), b.flags(), b.text(A, 0, 0, 4)], [0, 9, 'BBBB']],
   [
