@@ -5,7 +5,7 @@
 import { Machine } from '@netchannel2/hypervisor';
 import { memoryCopyRate } from './baselines/memory-copy';
 import { structuredCloneRate } from './baselines/structured-clone';
-import { copyRate as grantCopyRate, mapUnmapRate, publishRevokeRate } from './grants/operations';
+import { type GrantOperation, oneThreadGrantRate, twoWorkersGrantRate } from './grants/operations';
 import { guestToGuestRate } from './paths/guest-to-guest';
 import { oneThreadRate } from './paths/one-thread';
 import { twoWorkersRate } from './paths/two-workers';
@@ -51,21 +51,21 @@ function* frameMeasurements(): Generator<readonly [string, Measure]> {
   }
 }
 
-/** Sizes and batches of grant copies that are measured. */
-export const GRANT_COPIES = [64, 4096].flatMap((bytes) => [1, 32].map((batch) => ({ bytes, batch })));
+/** Operations on grants that are measured, by name. */
+export const GRANT_OPERATIONS: ReadonlyMap<string, GrantOperation> = new Map<string, GrantOperation>([
+  ['publish-revoke', { kind: 'publish-revoke' }],
+  ['map-unmap', { kind: 'map-unmap' }],
+  ...[64, 4096].flatMap((bytes) =>
+    [1, 32].map((batch) => [`copy-${bytes}x${batch}`, { kind: 'copy', bytes, batch }] as const),
+  ),
+]);
 
 function* grantMeasurements(): Generator<readonly [string, Measure]> {
   for (const version of [1, 2] as const) {
-    yield [
-      `grant/publish-revoke-v${version}/one-thread`,
-      rate((options) => publishRevokeRate(version, options)),
-    ];
-    yield [`grant/map-unmap-v${version}/one-thread`, rate((options) => mapUnmapRate(version, options))];
-    for (const { bytes, batch } of GRANT_COPIES) {
-      yield [
-        `grant/copy-${bytes}x${batch}-v${version}/one-thread`,
-        rate((options) => grantCopyRate(version, bytes, batch, options)),
-      ];
+    for (const [name, operation] of GRANT_OPERATIONS) {
+      const path = `grant/${name}-v${version}`;
+      yield [`${path}/one-thread`, rate((options) => oneThreadGrantRate(version, operation, options))];
+      yield [`${path}/two-workers`, rate((options) => twoWorkersGrantRate(version, operation, options))];
     }
   }
 }

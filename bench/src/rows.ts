@@ -1,5 +1,5 @@
 import type { IsolatedMeasurements } from './isolated';
-import { DEVICE_CLASSES, FRAME_BYTES, GRANT_COPIES } from './measurements';
+import { DEVICE_CLASSES, FRAME_BYTES, GRANT_OPERATIONS } from './measurements';
 import { type BenchResult, resultOf } from './result';
 
 /** A row of the report: a measurement, and those of the same run it is compared with. */
@@ -35,10 +35,11 @@ function* frameRows(): Generator<Row> {
 
 function* grantRows(): Generator<Row> {
   for (const version of [1, 2]) {
-    yield { name: `grant/publish-revoke-v${version}/one-thread`, frameBytes: 0, baselines: {} };
-    yield { name: `grant/map-unmap-v${version}/one-thread`, frameBytes: 0, baselines: {} };
-    for (const { bytes, batch } of GRANT_COPIES) {
-      yield { name: `grant/copy-${bytes}x${batch}-v${version}/one-thread`, frameBytes: bytes, baselines: {} };
+    for (const [name, operation] of GRANT_OPERATIONS) {
+      const path = `grant/${name}-v${version}`;
+      const frameBytes = operation.kind === 'copy' ? operation.bytes : 0;
+      yield { name: `${path}/one-thread`, frameBytes, baselines: {} };
+      yield { name: `${path}/two-workers`, frameBytes, baselines: { oneThread: `${path}/one-thread` } };
     }
   }
 }

@@ -1,97 +1,63 @@
 /**
- * Operations on grants, one thread: a guest publishes and revokes, dom0 maps and copies through the ports a driver uses.
+ * Operations on grants, through the ports a driver uses: a guest publishes and revokes, dom0 maps and copies; each alone on
+ * the machine, or beside a rival on a thread of its own that works on the same table all the time.
  */
-import { Machine } from '@netchannel2/hypervisor';
-import type { Domain, GrantEntries, GrantRef, PageArea } from '@netchannel2/xen';
 import { medianRate, type RateOptions } from '../rate';
+import { type GranteeWork, granteeWork, refsFor } from './grantee-work';
+import { Granter, type GrantTableVersion } from './granter';
+import { Rival } from './rival';
 
-export type GrantTableVersion = 1 | 2;
+export type GrantOperation = GranteeWork | { readonly kind: 'publish-revoke' };
 
-interface Pair {
-  readonly machine: Machine;
-  readonly dom0: Domain;
-  readonly guest: Domain;
-  readonly entries: GrantEntries;
-  readonly area: PageArea;
-  readonly own: PageArea;
-}
+/** What the rival of a guest that publishes does: what a backend does most. */
+const COPIES: GranteeWork = { kind: 'copy', bytes: 64, batch: 32 };
 
-function pair(version: GrantTableVersion): Pair {
-  const machine = Machine.boot({ memoryBytes: 64 << 20 });
-  const dom0 = machine.createDomain({ memoryPages: 512, grantTableVersion: version });
-  const guest = machine.createDomain({ memoryPages: 512, grantTableVersion: version });
-  const area = guest.memory.allocate(64);
-  const own = dom0.memory.allocate(64);
-  const { entries } = guest.grants;
-  if (area === undefined || own === undefined || entries === undefined)
-    throw new Error('no memory for the benchmark');
-  return { machine, dom0, guest, entries, area, own };
-}
-
-/** A page of `area`, by any number. */
-function frameOf({ pages }: PageArea, index: number) {
-  const page = pages[index % pages.length];
-  if (page === undefined) throw new Error('an area has pages');
-  return page.frame;
-}
-
-/** Publications with their revocations, per second. */
-export async function publishRevokeRate(version: GrantTableVersion, options: RateOptions): Promise<number> {
-  const { machine, dom0, entries, area } = pair(version);
+function publishing(granter: Granter): (count: number) => void {
+  const { entries, dom0 } = granter;
   const ref = entries.allocate();
-  const frame = frameOf(area, 0);
-  const rate = await medianRate((count) => {
+  const page = granter.frame(0);
+  return (count) => {
     for (let done = 0; done < count; done++) {
-      entries.publishFullPage(ref, dom0.id, frame, true);
+      entries.publishFullPage(ref, dom0.id, page, true);
       if (!entries.revoke(ref)) throw new Error('in use by nobody');
     }
-  }, options);
-  machine.shutdown();
-  return rate;
+  };
 }
 
-/** Maps of one page with their unmaps, per second: two hypercalls each. */
-export async function mapUnmapRate(version: GrantTableVersion, options: RateOptions): Promise<number> {
-  const { machine, dom0, guest, entries, area } = pair(version);
-  const ref = entries.allocate();
-  entries.publishFullPage(ref, dom0.id, frameOf(area, 0), false);
-  const refs = [ref];
-  const rate = await medianRate((count) => {
-    for (let done = 0; done < count; done++) {
-      const mapping = dom0.foreign.map(guest.id, refs, 'readwrite');
-      if (typeof mapping === 'number') throw new Error(`map answered ${mapping}`);
-      mapping.unmap();
-    }
-  }, options);
-  machine.shutdown();
-  return rate;
+function working(granter: Granter, operation: GrantOperation): (count: number) => void {
+  if (operation.kind === 'publish-revoke') return publishing(granter);
+  const refs = granter.grantTo(granter.dom0.id, refsFor(operation));
+  return granteeWork(granter.dom0, granter.guest.id, refs, operation);
 }
 
-/** Copies of `bytes` out of grants, per second, `batch` to a hypercall, each of another grant. */
-export async function copyRate(
+/** Operations per second of one thread that has the machine for itself. */
+export async function oneThreadGrantRate(
   version: GrantTableVersion,
-  bytes: number,
-  batch: number,
+  operation: GrantOperation,
   options: RateOptions,
 ): Promise<number> {
-  const { machine, dom0, guest, entries, area, own } = pair(version);
-  const refs: GrantRef[] = [];
-  for (let index = 0; index < Math.max(batch, 2); index++) {
-    const ref = entries.allocate();
-    entries.publishFullPage(ref, dom0.id, frameOf(area, index), true);
-    refs.push(ref);
-  }
-  const copies = dom0.foreign.createCopyBatch(batch);
-  const rate = await medianRate((count) => {
-    for (let done = 0; done < count; done += batch) {
-      copies.clear();
-      for (let index = 0; index < batch; index++) {
-        copies.addFromGrant(guest.id, refs[index] as GrantRef, 0, own, index * 4096, bytes);
-      }
-      copies.submit();
-      if (copies.status(batch - 1) !== 0) throw new Error(`copy answered ${copies.status(batch - 1)}`);
-    }
-  }, options);
-  machine.shutdown();
+  const granter = new Granter(version);
+  const rate = await medianRate(working(granter, operation), options);
+  granter.machine.shutdown();
   return rate;
+}
+
+/** Operations per second of one thread while a second domain, on another, does the same with the same granter's table. */
+export async function twoWorkersGrantRate(
+  version: GrantTableVersion,
+  operation: GrantOperation,
+  options: RateOptions,
+): Promise<number> {
+  const granter = new Granter(version);
+  const rival = await Rival.start(granter, version, operation.kind === 'publish-revoke' ? COPIES : operation);
+  try {
+    const work = working(granter, operation);
+    const before = rival.rounds;
+    const rate = await medianRate(work, options);
+    if (rival.rounds === before) throw new Error('the rival did nothing');
+    return rate;
+  } finally {
+    await rival.stop();
+    granter.machine.shutdown();
+  }
 }
