@@ -37,6 +37,15 @@ for (const guest of [1, 2] as const) {
     }
   }
 }
+for (const order of [1, 4]) {
+  COMBINATIONS.push({
+    name: `guest v1, order ${order}, the host maps`,
+    guest: 1,
+    front: { ringPageOrder: order },
+    back: { mapFrom: 0 },
+    order,
+  });
+}
 
 describe.each(COMBINATIONS)('$name', (options) => {
   let pair: Vif2Pair;

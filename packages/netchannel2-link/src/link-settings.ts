@@ -81,6 +81,8 @@ export interface LinkSettings {
   /** Packets of type receiver_copy lie in grants that cover them and nothing else: the peer's table is of version 2. */
   readonly sourceGrantsExactly: boolean;
   readonly emission?: EmissionWatch | undefined;
+  /** Frames of at least this many bytes that may be mapped are, when they are looked at; `undefined`: all are copied. */
+  readonly mapFrom?: number | undefined;
   readonly frames: HotStream<Frame>;
   readonly writable: HotStream<void>;
   readonly counters: PortCounters<DropReason>;

@@ -19,6 +19,7 @@ import { Diversion, Diverted } from './diversion';
 import type { FinishQueue } from './finish-queue';
 import type { HeldFinishes } from './held-finishes';
 import type { LinkSettings } from './link-settings';
+import { MappedPackets } from './mapped/mapped-packets';
 import { BatchEntry, OWED, ReceiveBatch } from './receive-batch';
 
 /** Packets with impossible fragments in a row that end the connection (spec §7). */
@@ -31,6 +32,7 @@ const NOT_PLAIN = 0x00ff0000 | (PacketFlag.csumBlank << 8);
 const NOT_TAKEN = 'peer does not take its FINISHes';
 /** Packets in a row whose bytes could not be had that end the connection (spec §7). */
 const MOST_FAILED_COPIES = 100;
+const FAILED_COPIES = '100 packets in a row whose grants do not work';
 
 /** Takes PACKET messages: checks, copies, finishes, emits. */
 export class PacketReceiver {
@@ -45,6 +47,7 @@ export class PacketReceiver {
   /** Packets of the batch that a FINISH is owed for. */
   private owed = 0;
   private diversion: Diversion | undefined;
+  private readonly mapped: MappedPackets | undefined;
   /** What went wrong while earlier packets were emitted for the forwarder. */
   private earlierFault: string | undefined;
   private badRanges = 0;
@@ -70,6 +73,10 @@ export class PacketReceiver {
     this.frames = settings.frames;
     this.onlySource = settings.onlySource;
     this.onlyTarget = settings.onlyTarget;
+    if (settings.mapFrom !== undefined)
+      this.mapped = new MappedPackets(settings, settings.mapFrom, {
+        finish: (id, obtained) => this.finishMapped(id, obtained),
+      });
   }
 
   /** Takes the message the consumer stands on. @returns what ends the connection, or `undefined`. */
@@ -97,7 +104,54 @@ export class PacketReceiver {
       if (diverted !== Diverted.refused || this.ended)
         return this.countDiverted(id, head.length, owed, diverted);
     }
+    const { mapped } = this;
+    if (mapped !== undefined && head.type === PacketType.receiverMap && mapped.takes(head) && !this.isLate())
+      return this.receiveMapped(mapped);
     return this.addToBatch(owed) ? undefined : this.addLater(owed);
+  }
+
+  /** Emits a packet whose bytes are still with the peer; whoever looks at them has them mapped. */
+  private receiveMapped(mapped: MappedPackets): string | undefined {
+    const { head, consumer, frames } = this;
+    const { id, length, flags } = head;
+    const prefixAt = consumer.messageOffset + head.prefixOffset;
+    if (this.batch.length > 0) {
+      const fault = this.complete();
+      if (fault !== undefined || this.ended) return fault;
+    }
+    if (!mapped.load(head, prefixAt)) {
+      this.settings.counters.dropped.noBuffer += 1;
+      this.refuseLater(id);
+      return undefined;
+    }
+    if (this.isFrameAllowed(mapped.frame)) {
+      this.countReceived(length);
+      const { emission } = this.settings;
+      if (frames.observed) {
+        emission?.begin((flags & PacketFlag.bypassCandidate) !== 0);
+        frames.emit(mapped.frame);
+        emission?.end();
+      } else this.settings.counters.dropped.noSubscriber += 1;
+    }
+    mapped.emitted();
+    return this.failedCopies >= MOST_FAILED_COPIES ? FAILED_COPIES : undefined;
+  }
+
+  private isFrameAllowed(frame: Frame): boolean {
+    const { onlySource } = this;
+    if (onlySource === undefined || onlySource.every((byte, at) => frame.uint8(SOURCE_MAC + at) === byte))
+      return true;
+    this.settings.counters.dropped.sourceMac += 1;
+    return false;
+  }
+
+  private finishMapped(id: number, obtained: boolean): void {
+    if (obtained) this.failedCopies = 0;
+    else {
+      this.failedCopies += 1;
+      this.settings.counters.dropped.notObtained += 1;
+    }
+    this.finishLater(id, obtained ? 0 : FINISH_NOT_OBTAINED);
   }
 
   private addToBatch(owed: boolean): boolean {
@@ -233,6 +287,7 @@ export class PacketReceiver {
     this.ended = true;
     this.diversion?.end();
     this.diversion = undefined;
+    this.mapped?.end();
     if (this.completing) return;
     this.batch.forgetCopies();
     for (let index = 0; index < this.batch.length; index += 1) this.batch.releasePages(index);
@@ -298,9 +353,7 @@ export class PacketReceiver {
   private countFailed(): string | undefined {
     this.failedCopies += 1;
     this.settings.counters.dropped.notObtained += 1;
-    return this.failedCopies === MOST_FAILED_COPIES
-      ? '100 packets in a row whose grants do not work'
-      : undefined;
+    return this.failedCopies === MOST_FAILED_COPIES ? FAILED_COPIES : undefined;
   }
 
   /** Emits what was obtained, and gives the pages of each packet back right after it. */

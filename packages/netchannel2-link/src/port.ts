@@ -42,6 +42,12 @@ export interface Vif2Options {
   readonly checksumOffload?: boolean | undefined;
   /** The peer may leave TCP/IPv4 segmentation to us. Default true. */
   readonly tcpv4Segmentation?: boolean | undefined;
+  /**
+   * Frames of at least this many bytes, 0 … 65536, that the peer sends as `receiver_map` stay in its pages: whoever looks
+   * behind the inline bytes has them mapped, and the peer may change them meanwhile, so check a copy (`toBytes`). Who
+   * retains such a frame keeps the peer's pages for less than a second; then it is copied. Default: all are copied.
+   */
+  readonly mapFrom?: number | undefined;
 }
 
 const DEFAULT_POOL_PAGES = 256;
@@ -179,6 +185,7 @@ export abstract class Vif2Port implements FramePort {
       pool,
       prefix: this.options.prefix ?? DEFAULT_PREFIX,
       offer: this.offer(),
+      mapFrom: this.options.mapFrom,
       frames: this.frames,
       writable: this.writable,
       counters: this.counters,
@@ -263,6 +270,7 @@ function checkOptions(options: Vif2Options): void {
   checkRange('ringPageOrder', options.ringPageOrder, 0, 4);
   checkRange('maxPackets', options.maxPackets, 1, 256);
   checkRange('maxFragments', options.maxFragments, 1, 18);
+  checkRange('mapFrom', options.mapFrom, 0, 65536);
   checkRange('poolPages', options.poolPages, 1, 1 << 20);
 }
 
