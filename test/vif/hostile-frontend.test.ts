@@ -104,6 +104,24 @@ describe('what a frontend may do wrong and stay connected', () => {
     expect(links.back.failures).toEqual([]);
   });
 
+  it('a bad reference and a longer packet among packets of one slot: the others arrive, in order', async () => {
+    frontend.put(
+      { size: 60 },
+      { size: 61, gref: 9999 },
+      { size: 62, flags: 2 },
+      { size: 160, flags: MORE },
+      { size: 100 },
+      { size: 63 },
+    );
+    frontend.publish();
+    await machine.idle();
+    expect(frontend.txResponses()).toEqual(
+      [OKAY, ERROR, OKAY, OKAY, OKAY, OKAY].map((status, id) => [id, status]),
+    );
+    expect(received.map(({ length }) => length)).toEqual([60, 62, 160, 63]);
+    expect([back.counters.dropped.fetchFailed, back.counters.framesReceived]).toEqual([1, 4]);
+  });
+
   it('vector 20: a GSO packet of three slots', async () => {
     frontend.put(
       { size: 6000, flags: 0x0f, id: 6 },

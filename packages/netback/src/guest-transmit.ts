@@ -28,6 +28,7 @@ import type { NetbackCounters } from './frame-drops';
 import type { MulticastFilter } from './multicast-filter';
 import { PACKET_PAGES_MAX } from './options';
 import { PASS_PACKETS, PacketBatch } from './packet-batch';
+import { PlainRun } from './plain-run';
 import { RateCredit } from './rate-credit';
 import type { StagingBuffers } from './staging-buffers';
 
@@ -44,6 +45,7 @@ export class GuestTransmit implements DeferredWork {
   private open = true;
   private readonly group = new TxSlotGroup();
   private readonly batch = new PacketBatch();
+  private readonly plain: PlainRun;
   private readonly copyIn: CopyIn;
   private readonly diversion: Diversion;
   private readonly headMissing = new Uint8Array(PASS_PACKETS);
@@ -65,6 +67,7 @@ export class GuestTransmit implements DeferredWork {
     private readonly broken: (reason: string) => void,
   ) {
     const { batch } = this;
+    this.plain = new PlainRun(peer, ring, pool, copies, counters, frames$);
     this.copyIn = new CopyIn(domain.memory, peer, ring, pool, copies, batch, staging, counters, frames$);
     this.diversion = new Diversion(domain, peer, ring, port, pool, copies, batch, counters, () => {
       if (this.copyIn.count > 0) this.finishCopyIn();
@@ -118,6 +121,7 @@ export class GuestTransmit implements DeferredWork {
     const { batch, copyIn } = this;
     batch.clear();
     this.copies.clear();
+    if (this.credit === undefined && this.staging.size === 0 && this.takePlain()) return;
     while (this.mayTake()) {
       if (!copyIn.hasRoom) {
         if (copyIn.count === 0) this.wait(STARVED_INTERVAL);
@@ -133,6 +137,16 @@ export class GuestTransmit implements DeferredWork {
       }
     }
     this.finishCopyIn();
+  }
+
+  /** Takes, answers and emits packets of one slot, if the ring begins with some; others are left for the next pass. */
+  private takePlain(): boolean {
+    const { plain } = this;
+    if (plain.take() === 0) return false;
+    plain.fetch();
+    if (this.ring.pushResponses()) this.domain.events.notify(this.port);
+    plain.deliver();
+    return true;
   }
 
   /** Copies the heads of a batch, and hands on or copies in each packet as the forwarder decides. */

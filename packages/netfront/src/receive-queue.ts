@@ -1,5 +1,14 @@
 import { ETHERNET_HEADER_LENGTH, FrameCursor, type HotStream } from '@netchannel2/frames';
-import { type FrontRing, RING_BROKEN, RxFlag, RxSlotGroup, writeRxRequest } from '@netchannel2/netif';
+import {
+  type FrontRing,
+  RING_BROKEN,
+  RxFlag,
+  RxSlotGroup,
+  rxResponseFlags,
+  rxResponseOffset,
+  rxResponseStatus,
+  writeRxRequest,
+} from '@netchannel2/netif';
 import {
   type DeferredWork,
   type Domain,
@@ -9,12 +18,15 @@ import {
   type FrameSegmentation,
   type LeasedPage,
   NO_GRANT_REF,
+  PAGE_SIZE,
 } from '@netchannel2/xen';
 import type { NetfrontCounters } from './frame-drops';
 import type { PostedBuffers } from './posted-buffers';
 
 /** Packets taken in one pass, so that one busy device does not hold up the others. */
 const PASS_PACKETS = 64;
+/** Flags of a packet's only slot that ask for nothing beyond it. */
+const SINGLE_FLAGS = RxFlag.checksumBlank | RxFlag.dataValidated;
 /** Milliseconds between looks for a free page while none could be posted because subscribers retain them all. */
 const STARVED_INTERVAL = 1;
 
@@ -68,6 +80,11 @@ export class ReceiveQueue implements DeferredWork {
     const ring = this.ring;
     let waiting = ring.responses();
     for (let packets = 0; waiting > 0 && packets < PASS_PACKETS; packets += 1) {
+      if (this.takeSingle()) {
+        if (!this.open) return;
+        waiting -= 1;
+        continue;
+      }
       this.group.take(ring, waiting);
       waiting -= this.group.slotCount;
       if (!this.takePacket()) return;
@@ -101,6 +118,37 @@ export class ReceiveQueue implements DeferredWork {
       waiting -= this.group.slotCount;
       this.counters.dropped.lostInFlight += 1;
     }
+  }
+
+  /** Takes the next packet if it fills one slot and has no extra info, as most do; anything else is left, unjudged. */
+  private takeSingle(): boolean {
+    const { ring, cursor, counters } = this;
+    const index = ring.responseIndex;
+    const at = ring.slot(index);
+    // One read per word.
+    const offset = rxResponseOffset(ring.words[at] as number);
+    const second = ring.words[at + 1] as number;
+    const flags = rxResponseFlags(second);
+    const size = rxResponseStatus(second);
+    if ((flags & ~SINGLE_FLAGS) !== 0 || size < ETHERNET_HEADER_LENGTH || offset + size > PAGE_SIZE)
+      return false;
+    ring.responseIndex = (index + 1) | 0;
+    const page = this.buffers.collect(index & this.mask);
+    if (page === undefined) {
+      this.fail('backend still uses a buffer it answered');
+      return true;
+    }
+    if (this.frames$.observed) {
+      cursor.addFragment(page, offset, size);
+      if ((flags & RxFlag.checksumBlank) !== 0) cursor.checksum = FrameChecksum.blank;
+      else if (flags !== 0) cursor.checksum = FrameChecksum.validated;
+      counters.framesReceived += 1;
+      counters.bytesReceived += size;
+      this.frames$.emit(cursor);
+      cursor.end();
+    } else counters.dropped.noSubscriber += 1;
+    page.release();
+    return true;
   }
 
   /** Answers whether the device is still in order and open. */

@@ -95,7 +95,10 @@ export class TransmitQueue implements DeferredWork {
       parseHeaders(frame, this.headers);
       if (this.headers.ipVersion === 6) return this.sendCompleted(frame, length);
     }
-    return this.canLend(frame) ? this.sendLent(frame, length) : this.sendCopied(frame, length);
+    if (!this.canLend(frame)) return this.sendCopied(frame, length);
+    return frame.fragmentCount === 1 && segmentation === FrameSegmentation.none
+      ? this.sendSingle(frame, length)
+      : this.sendLent(frame, length);
   }
 
   /**
@@ -181,6 +184,15 @@ export class TransmitQueue implements DeferredWork {
     if (!this.buffers.lendsAnyPage || fragments > (this.offer.scatterGather ? DATA_SLOTS_MIN : 1))
       return false;
     return frame.fragmentLength(0) >= ETHERNET_HEADER_LENGTH;
+  }
+
+  /** Most frames: one piece, one slot, nothing beside it. */
+  private sendSingle(frame: Frame, length: number): boolean {
+    if (!this.hasRoom(1)) return this.refuse();
+    const page = frame.fragmentPage(0);
+    page.acquire();
+    this.writeSlot(page, frame.fragmentOffset(0), firstFlags(frame), length, 1);
+    return this.accepted(length);
   }
 
   /** Each fragment is a slot; the pages are lent where they lie. */
