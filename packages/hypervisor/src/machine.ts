@@ -29,7 +29,7 @@ export interface MachineOptions {
    * Default: soon after each kick, for timers `asyncScheduler`.
    */
   readonly scheduler?: SchedulerLike;
-  /** Clock of the CPU accounting, in milliseconds. Default `performance.now`. */
+  /** Clock of the CPU accounting and of the xenstore daemon, in milliseconds. Default `performance.now`. */
   readonly now?: () => number;
   /** Whether this Xen honours transitive grants (`gnttab=transitive`). Default true. */
   readonly transitiveGrants?: boolean;
@@ -115,7 +115,8 @@ export class Machine {
 
   private constructor(memory: MachineMemory, options: MachineOptions) {
     this.scheduler = options.scheduler ?? asyncScheduler;
-    this.#thread = new MachineThread(memory, options.scheduler, options.now ?? (() => performance.now()));
+    const now = options.now ?? (() => performance.now());
+    this.#thread = new MachineThread(memory, options.scheduler, now);
     this.#grantTables = options.grantTables ?? {};
     this.#grantOptions = {
       transitive: options.transitiveGrants ?? true,
@@ -137,6 +138,7 @@ export class Machine {
       new InProcessStore({
         domainExists: (domid) => this.hypervisor.domains.block(domid) !== 0,
         connectRing: (domid, guestFrame, port) => this.#connectRing(domid, guestFrame, port),
+        now,
       });
   }
 

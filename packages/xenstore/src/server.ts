@@ -35,7 +35,7 @@ export interface XenStoreServerOptions {
   readonly connectRing?: (domid: number, frame: number, port: number) => ByteDuplex | undefined;
   /** A domain was released over the wire or by `releaseDomain`, and what it had here is gone. */
   readonly domainReleased?: (domid: number) => void;
-  /** Milliseconds, to tell how long events have waited. Default `Date.now`. */
+  /** Milliseconds that never go back or jump, to tell how long events have waited. Default `performance.now`. */
   readonly now?: () => number;
   /** Receives what CONTROL `print` says. Default: the debug log. */
   readonly print?: (text: string) => void;
@@ -99,7 +99,7 @@ export class XenStoreServer {
       this.#watches.fire(path, exact, readable);
     this.#direct = new DirectView(this.#tree, changed);
     this.#owner = {
-      now: options.now ?? Date.now,
+      now: options.now ?? (() => performance.now()),
       quotasOf: (domid) => this.#quotas.get(domid),
       ready: (connection) => this.#markReady(connection),
       dirty: (connection) => this.#markDirty(connection),

@@ -30,7 +30,7 @@ export class InProcessStore implements StoreService {
   /** Homes not complete yet. */
   readonly #building = new Map<number, Promise<void>>();
 
-  constructor(xen: Pick<XenStoreServerOptions, 'domainExists' | 'connectRing'>) {
+  constructor(xen: Pick<XenStoreServerOptions, 'domainExists' | 'connectRing' | 'now'>) {
     this.server = new XenStoreServer(xen);
     this.#toolstack = new XenStoreClient(this.server.connect({ domid: CONTROL_DOMAIN, privileged: true }));
   }
