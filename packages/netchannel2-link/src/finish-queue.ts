@@ -5,6 +5,7 @@ import {
   NO_SPACE,
   type UringProducer,
 } from '@netchannel2/netchannel2';
+import { OWED, RECORD_WORDS, RecordWord } from './batch-record';
 import { UnfinishedIds } from './unfinished-ids';
 
 const HEADER = messageHeader(MessageType.finishPacket, 0, FINISH_PACKET_SIZE);
@@ -39,6 +40,35 @@ export class FinishQueue {
     this.ids[this.pending] = id;
     this.flags[this.pending] = flags;
     this.pending += 1;
+    return true;
+  }
+
+  /**
+   * As {@link finish} for each of the first `count` packets of a batch that is owed one and whose bytes were obtained, in
+   * order: what fits before the ring's end is written at once.
+   */
+  finishBatch(records: Int32Array, count: number): boolean {
+    const { producer, unfinished } = this;
+    const { words } = producer;
+    const room = this.pending === 0 ? producer.adjacentRoom(FINISH_PACKET_SIZE) : 0;
+    let at = producer.nextWord;
+    let written = 0;
+    let record = 0;
+    const end = count * RECORD_WORDS;
+    for (; record < end && written < room; record += RECORD_WORDS) {
+      if (((records[record + RecordWord.state] as number) & OWED) === 0) continue;
+      const id = records[record + RecordWord.id] as number;
+      words[at] = HEADER;
+      words[at + 1] = id;
+      unfinished.remove(id);
+      at += FINISH_PACKET_SIZE >> 2;
+      written += 1;
+    }
+    producer.commit(written * FINISH_PACKET_SIZE);
+    for (; record < end; record += RECORD_WORDS) {
+      if (((records[record + RecordWord.state] as number) & OWED) === 0) continue;
+      if (!this.finish(records[record + RecordWord.id] as number, 0)) return false;
+    }
     return true;
   }
 

@@ -1,4 +1,5 @@
 import { FrameChecksum, FrameSegmentation } from '@netchannel2/xen';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type End, linkedEnds, numberedFrame } from './linked-ends.fixture';
 import { TwoDomains } from './two-domains.fixture';
@@ -79,6 +80,36 @@ describe('frames across a link', () => {
     advance();
     expect(machine.settle()).toBe(true);
     expect(hashes(frontend.received)).toEqual(hashes(frames));
+  });
+
+  it('any mix of packets that come in runs and packets that do not keeps bytes and order', () => {
+    const length = fc.oneof(
+      fc.integer({ min: 14, max: 256 }),
+      fc.integer({ min: 257, max: 4096 }),
+      fc.integer({ min: 4097, max: 9000 }),
+    );
+    fc.assert(
+      fc.property(
+        fc.array(length, { maxLength: 150 }),
+        fc.integer({ min: 20, max: 256 }),
+        (lengths, pages) => {
+          const { machine, frontend, backend } = linkedEnds({ back: { poolPages: pages } });
+          const frames = lengths.map((bytes, index) => numberedFrame(bytes, index));
+          let next = 0;
+          const advance = () => {
+            while (next < frames.length && frontend.link.send(frames[next] ?? new Uint8Array(0))) next += 1;
+          };
+          frontend.writable.subscribe(advance);
+          advance();
+          expect(machine.settle()).toBe(true);
+          expect(hashes(backend.received)).toEqual(hashes(frames));
+          expect(frontend.link.unfinished).toBe(0);
+          expect(backend.pool.outstanding).toBe(0);
+          expect(frontend.pool.outstanding).toBe(0);
+        },
+      ),
+      { numRuns: 40 },
+    );
   });
 
   it('a retained frame keeps only a page of the receiver, 10.4 #24', () => {

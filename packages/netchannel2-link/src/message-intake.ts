@@ -12,6 +12,7 @@ import type { TrackedPackets } from './bypass/packet-flow';
 import { PASS_BUDGET } from './link-settings';
 import { FinishOutcome, type PacketGrants } from './packet-grants';
 import type { PacketReceiver } from './packet-receiver';
+import { STEP_DUE } from './plain-run';
 
 /** What the intake hands on. */
 export interface IntakeHost {
@@ -80,9 +81,22 @@ export class MessageIntake {
         const fault = receiver.complete();
         if (fault !== undefined || !host.running) return this.step(fault);
       }
-      type = this.step(receiver.receive());
+      type = this.takeRun();
     } while (type === MessageType.packet);
     return type;
+  }
+
+  /** Takes a run of plain packets, or else the one packet. @returns as {@link step}. */
+  private takeRun(): number {
+    const { receiver } = this;
+    const type = receiver.receiveRun(this.left);
+    const taken = receiver.runLength;
+    if (taken === 0) return this.step(receiver.receive());
+    this.left -= taken;
+    if (type !== STEP_DUE) return type;
+    // The step counts the last of them.
+    this.left += 1;
+    return this.step(undefined);
   }
 
   private takeFinishes(): number {

@@ -2,6 +2,7 @@ import type { HotStream } from '@netchannel2/frames';
 import {
   FINISH_NOT_OBTAINED,
   LARGEST_PREFIX,
+  MessageType,
   messageSize,
   PACKET_FIXED_SIZE,
   PACKET_FRAGMENT_SIZE,
@@ -15,12 +16,14 @@ import {
   type UringConsumer,
 } from '@netchannel2/netchannel2';
 import { type Frame, type FrameForwarder, type GrantRef, PAGE_SIZE } from '@netchannel2/xen';
+import { BatchEntry, OWED, RECORD_WORDS, RecordWord } from './batch-record';
 import { Diversion, Diverted } from './diversion';
 import type { FinishQueue } from './finish-queue';
 import type { HeldFinishes } from './held-finishes';
 import type { LinkSettings } from './link-settings';
 import { MappedPackets } from './mapped/mapped-packets';
-import { BatchEntry, OWED, ReceiveBatch } from './receive-batch';
+import { PlainRun } from './plain-run';
+import { ReceiveBatch } from './receive-batch';
 
 /** Packets with impossible fragments in a row that end the connection (spec §7). */
 const MOST_BAD_RANGES = 16;
@@ -38,6 +41,7 @@ const FAILED_COPIES = '100 packets in a row whose grants do not work';
 export class PacketReceiver {
   private readonly head = new PacketHead();
   private readonly batch: ReceiveBatch;
+  private readonly run: PlainRun;
   private readonly maxFragments: number;
   private readonly frames: HotStream<Frame>;
   private readonly onlySource: Uint8Array | undefined;
@@ -69,6 +73,7 @@ export class PacketReceiver {
     private readonly finishLater: (id: number, flags: number) => void,
   ) {
     this.batch = new ReceiveBatch(settings);
+    this.run = new PlainRun(settings, consumer, this.batch, finishes.unfinished, maxPackets);
     this.maxFragments = settings.offer.maxFragments;
     this.frames = settings.frames;
     this.onlySource = settings.onlySource;
@@ -79,9 +84,34 @@ export class PacketReceiver {
       });
   }
 
+  /** Packets that the last {@link receiveRun} took. */
+  get runLength(): number {
+    return this.run.taken;
+  }
+
+  /**
+   * Takes a run of plain packets, from the one the consumer stands on; none where packets may go another way than into the
+   * batch. There must be room in the batch.
+   *
+   * @returns as {@link PlainRun.take}.
+   */
+  receiveRun(most: number): number {
+    const { run } = this;
+    run.taken = 0;
+    if (this.late.length > 0 || this.diverting) return MessageType.packet;
+    const type = run.take(most);
+    if (run.taken > 0) this.badRanges = 0;
+    this.owed += run.owed;
+    return type;
+  }
+
+  private get diverting(): boolean {
+    return this.diversion?.forwarder !== undefined && this.frames.observers < 2;
+  }
+
   /** Takes the message the consumer stands on. @returns what ends the connection, or `undefined`. */
   receive(): string | undefined {
-    if (this.receivePlain()) return this.earlierFault;
+    if (this.diverting && this.receivePlain()) return this.earlierFault;
     const { head, consumer } = this;
     head.read(consumer.header, consumer.words, consumer.messageWord);
     const fault = packetFault(head, this.bypass);
@@ -99,7 +129,7 @@ export class PacketReceiver {
     if (drop !== undefined) return this.refuse(id, owed, drop);
     this.badRanges = 0;
     const { diversion } = this;
-    if (diversion?.forwarder !== undefined && this.frames.observers < 2 && !this.isLate()) {
+    if (diversion !== undefined && this.diverting && !this.isLate()) {
       const diverted = diversion.offer(consumer.messageOffset);
       if (diverted !== Diverted.refused || this.ended)
         return this.countDiverted(id, head.length, owed, diverted);
@@ -167,7 +197,7 @@ export class PacketReceiver {
   }
 
   /**
-   * Most packets: inline as a whole, or a prefix and one fragment, together at most a page, without offloads. One look at
+   * Most packets that may be diverted: inline as a whole, or a prefix and one fragment, together at most a page, without offloads. One look at
    * each word of the message; a packet that is anything else, or breaks a rule, is left as it was found.
    */
   private receivePlain(): boolean {
@@ -199,7 +229,7 @@ export class PacketReceiver {
     const offset = this.consumer.messageOffset + PACKET_FIXED_SIZE;
     const { diversion } = this;
     this.badRanges = 0;
-    if (diversion?.forwarder !== undefined && this.frames.observers < 2) {
+    if (diversion !== undefined) {
       const diverted = diversion.offerPlain(0, offset, length, 0, 0, 0, flags);
       if (diverted !== Diverted.refused || this.ended) {
         this.countReceived(length);
@@ -221,7 +251,7 @@ export class PacketReceiver {
     const { diversion, batch } = this;
     const { unfinished } = this.finishes;
     unfinished.add(id);
-    if (diversion?.forwarder !== undefined && this.frames.observers < 2) {
+    if (diversion !== undefined) {
       const diverted = diversion.offerPlain(id, offset, prefix, ref, from, size, flags);
       if (diverted !== Diverted.refused || this.ended) {
         this.earlierFault = this.countDiverted(id, prefix + size, true, diverted);
@@ -277,7 +307,7 @@ export class PacketReceiver {
     const fault = this.owed > 0 ? this.finishAll(count) : undefined;
     if (fault === undefined) this.deliverAll(count);
     else for (let index = 0; index < count; index += 1) batch.releasePages(index);
-    batch.length = 0;
+    batch.clear();
     this.completing = false;
     return fault;
   }
@@ -291,7 +321,7 @@ export class PacketReceiver {
     if (this.completing) return;
     this.batch.forgetCopies();
     for (let index = 0; index < this.batch.length; index += 1) this.batch.releasePages(index);
-    this.batch.length = 0;
+    this.batch.clear();
   }
 
   /** The packet in hand goes where FINISHes are held back, as far as its sender lets us see: it only fools itself. */
@@ -323,16 +353,22 @@ export class PacketReceiver {
 
   private finishAll(count: number): string | undefined {
     const { finishes } = this;
-    const { states, ids } = this.batch;
+    const { records } = this.batch;
     let fault: string | undefined;
+    if (!this.batch.troubled && this.late.length === 0) {
+      this.failedCopies = 0;
+      this.owed = 0;
+      return finishes.finishBatch(records, count) ? undefined : NOT_TAKEN;
+    }
     for (let index = 0; index < count; index += 1) {
-      const state = states[index] as number;
+      const record = index * RECORD_WORDS;
+      const state = records[record + RecordWord.state] as number;
       if ((state & OWED) === 0) continue;
       if (state === (BatchEntry.filled | OWED)) this.failedCopies = 0;
       else if (state === (BatchEntry.failed | OWED)) fault = this.countFailed() ?? fault;
       if (this.late.length > 0 && this.holdLate(index, state)) continue;
       const flags = state === (BatchEntry.filled | OWED) ? 0 : FINISH_NOT_OBTAINED;
-      if (!finishes.finish(ids[index] as number, flags)) fault = NOT_TAKEN;
+      if (!finishes.finish(records[record + RecordWord.id] as number, flags)) fault = NOT_TAKEN;
     }
     this.owed = 0;
     return fault;
@@ -346,7 +382,8 @@ export class PacketReceiver {
         ? late[0]
         : late.find(({ target }) => batch.carries(index, TARGET_MAC, target));
     if (held === undefined) return false;
-    held.hold(batch.ids[index] as number, state === (BatchEntry.filled | OWED) ? 0 : FINISH_NOT_OBTAINED);
+    const id = batch.records[index * RECORD_WORDS + RecordWord.id] as number;
+    held.hold(id, state === (BatchEntry.filled | OWED) ? 0 : FINISH_NOT_OBTAINED);
     return true;
   }
 
@@ -359,14 +396,15 @@ export class PacketReceiver {
   /** Emits what was obtained, and gives the pages of each packet back right after it. */
   private deliverAll(count: number): void {
     const { batch, frames } = this;
-    const { states, lengths, firstPages } = batch;
+    const { records, firstPages } = batch;
     const { emission } = this.settings;
     const filtered = this.onlySource !== undefined || this.onlyTarget !== undefined;
     let delivered = 0;
     let bytes = 0;
     for (let index = 0; index < count; index += 1) {
-      const length = lengths[index] as number;
-      if (((states[index] as number) & ~OWED) === BatchEntry.filled && !this.ended) {
+      const record = index * RECORD_WORDS;
+      const length = records[record + RecordWord.length] as number;
+      if (((records[record + RecordWord.state] as number) & ~OWED) === BatchEntry.filled && !this.ended) {
         if (!filtered || this.isAllowed(index)) {
           delivered += 1;
           bytes += length;

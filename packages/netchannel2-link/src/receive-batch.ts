@@ -11,6 +11,7 @@ import {
   type MemoryArea,
   PAGE_SIZE,
 } from '@netchannel2/xen';
+import { BatchEntry, OWED, RECORD_WORDS, RecordWord } from './batch-record';
 import { domainCopies } from './domain-copies';
 import { type LinkSettings, PASS_BUDGET } from './link-settings';
 
@@ -19,18 +20,6 @@ const MOST_COPIES_PER_PACKET = 36;
 const MORE_PAGES = 16;
 const COPY_ATTEMPTS = 3;
 
-/** How a packet of the batch stands. */
-export const BatchEntry = {
-  /** All bytes are there, or will be when the copies succeed. */
-  filled: 0,
-  /** Dropped before a copy: only its FINISH is owed. */
-  refused: 1,
-  /** A copy failed. */
-  failed: 2,
-} as const;
-/** Beside the state of a packet: a FINISH is owed for it. */
-export const OWED = 0x80;
-
 /**
  * The packets of one pass: their bytes are gathered in pages of our pool by one hypercall, then they are finished and
  * emitted in order. All tables are allocated once.
@@ -38,27 +27,20 @@ export const OWED = 0x80;
 export class ReceiveBatch {
   /** Packets in the batch. */
   length = 0;
+  /** Some packet was refused, or its bytes could not be had. */
+  troubled = false;
   readonly cursor = new FrameCursor();
-  /** Ids as the peer chose them. */
-  readonly ids = new Int32Array(PASS_BUDGET);
-  /** Frame lengths. */
-  readonly lengths = new Int32Array(PASS_BUDGET);
-  /** How each packet stands ({@link BatchEntry}), and {@link OWED}. */
-  readonly states = new Uint8Array(PASS_BUDGET);
+  /** What is kept of each packet, see {@link RecordWord}. */
+  readonly records = new Int32Array(PASS_BUDGET * RECORD_WORDS);
   /** The page each packet starts in. */
   readonly firstPages: (PooledPage | undefined)[];
 
-  private readonly copies: GrantCopyBatch;
+  /** Of the packets in the batch. */
+  readonly copies: GrantCopyBatch;
   private readonly pool: FramePool;
   private readonly memory: DomainMemory;
   private readonly peer: DomainId;
   private readonly ring: MemoryArea;
-  /** PACKET flags, and the segmentation type above them; what depends on them is kept only where one is set. */
-  private readonly properties = new Int32Array(PASS_BUDGET);
-  private readonly segmentSizes = new Int32Array(PASS_BUDGET);
-  private readonly csumStarts = new Int32Array(PASS_BUDGET);
-  private readonly csumOffsets = new Int32Array(PASS_BUDGET);
-  private readonly copiesEnd = new Int32Array(PASS_BUDGET);
   /** The pages behind the first. */
   private readonly morePages: (PooledPage | undefined)[];
 
@@ -77,15 +59,18 @@ export class ReceiveBatch {
     return this.length === PASS_BUDGET || this.copies.length + MOST_COPIES_PER_PACKET > this.copies.capacity;
   }
 
+  /** Packets of at most one copy that may be added still; at least one unless {@link full}. */
+  get room(): number {
+    return Math.min(PASS_BUDGET - this.length, this.copies.capacity - this.copies.length);
+  }
+
   /** Packet `id` was dropped; only its FINISH keeps its place. */
   addRefused(id: number): void {
     const index = this.length;
     this.length = index + 1;
-    this.ids[index] = id;
-    this.states[index] = BatchEntry.refused | OWED;
-    this.lengths[index] = 0;
+    this.record(index, id, 0, BatchEntry.refused | OWED, 0);
     this.firstPages[index] = undefined;
-    this.copiesEnd[index] = this.copies.length;
+    this.troubled = true;
   }
 
   /**
@@ -101,11 +86,8 @@ export class ReceiveBatch {
     this.memory.copy(page, 0, this.ring, offset, length);
     const index = this.length;
     this.length = index + 1;
-    this.states[index] = BatchEntry.filled;
-    this.lengths[index] = length;
     this.firstPages[index] = page;
-    this.properties[index] = flags;
-    this.copiesEnd[index] = this.copies.length;
+    this.record(index, 0, length, BatchEntry.filled, flags);
     return true;
   }
 
@@ -126,12 +108,8 @@ export class ReceiveBatch {
     copies.addFromGrant(this.peer, ref, from, page, prefix, size);
     const index = this.length;
     this.length = index + 1;
-    this.ids[index] = id;
-    this.states[index] = BatchEntry.filled | OWED;
-    this.lengths[index] = prefix + size;
     this.firstPages[index] = page;
-    this.properties[index] = flags;
-    this.copiesEnd[index] = copies.length;
+    this.record(index, id, prefix + size, BatchEntry.filled | OWED, flags);
     return true;
   }
 
@@ -152,16 +130,13 @@ export class ReceiveBatch {
     if (prefix > 0) this.memory.copy(first, 0, this.ring, messageOffset + head.prefixOffset, prefix);
     if (owed) this.addCopies(head, index);
     this.length = index + 1;
-    this.ids[index] = head.id;
-    this.states[index] = owed ? BatchEntry.filled | OWED : BatchEntry.filled;
-    this.lengths[index] = length;
-    this.copiesEnd[index] = this.copies.length;
     const properties = head.flags | (head.segmentation << 8);
-    this.properties[index] = properties;
+    this.record(index, head.id, length, owed ? BatchEntry.filled | OWED : BatchEntry.filled, properties);
     if (properties !== 0) {
-      this.segmentSizes[index] = head.mss;
-      this.csumStarts[index] = head.csumStart;
-      this.csumOffsets[index] = head.csumOffset;
+      const record = index * RECORD_WORDS;
+      this.records[record + RecordWord.segmentSize] = head.mss;
+      this.records[record + RecordWord.csumStart] = head.csumStart;
+      this.records[record + RecordWord.csumOffset] = head.csumOffset;
     }
     return true;
   }
@@ -181,7 +156,7 @@ export class ReceiveBatch {
   /** Fills the cursor with packet `index`, to be emitted and ended. */
   load(index: number): FrameCursor {
     const cursor = this.cursor;
-    const length = this.lengths[index] as number;
+    const length = this.word(index, RecordWord.length);
     const first = this.firstPages[index] as PooledPage;
     if (length <= PAGE_SIZE) cursor.loadPage(first, 0, length);
     else {
@@ -192,13 +167,13 @@ export class ReceiveBatch {
         left -= PAGE_SIZE;
       }
     }
-    if (this.properties[index] !== 0) this.loadProperties(cursor, index);
+    if (this.word(index, RecordWord.properties) !== 0) this.loadProperties(cursor, index);
     return cursor;
   }
 
   /** Gives up this end's leases on the pages of packet `index`. */
   releasePages(index: number): void {
-    const length = this.lengths[index] as number;
+    const length = this.word(index, RecordWord.length);
     if (length === 0) return;
     this.firstPages[index]?.release();
     if (length <= PAGE_SIZE) return;
@@ -208,7 +183,7 @@ export class ReceiveBatch {
   }
 
   isBypassCandidate(index: number): boolean {
-    return ((this.properties[index] as number) & PacketFlag.bypassCandidate) !== 0;
+    return (this.word(index, RecordWord.properties) & PacketFlag.bypassCandidate) !== 0;
   }
 
   /** Whether packet `index` has the address `mac` at byte `at` of its first page. */
@@ -221,9 +196,30 @@ export class ReceiveBatch {
     return true;
   }
 
+  /** The batch was carried out. */
+  clear(): void {
+    this.length = 0;
+    this.troubled = false;
+  }
+
   /** The copies of the packets in the batch are not wanted any more. */
   forgetCopies(): void {
     if (this.length > 0) this.copies.clear();
+  }
+
+  private record(index: number, id: number, length: number, state: number, properties: number): void {
+    const { records } = this;
+    const record = index * RECORD_WORDS;
+    records[record + RecordWord.id] = id;
+    records[record + RecordWord.length] = length;
+    records[record + RecordWord.state] = state;
+    records[record + RecordWord.properties] = properties;
+    records[record + RecordWord.copiesEnd] = this.copies.length;
+  }
+
+  /** A word of packet `index`. */
+  private word(index: number, word: number): number {
+    return this.records[index * RECORD_WORDS + word] as number;
   }
 
   /** All pages but the first. `false`: too few; none is held, the first one included. */
@@ -259,15 +255,15 @@ export class ReceiveBatch {
   }
 
   private loadProperties(cursor: FrameCursor, index: number): void {
-    const flags = this.properties[index] as number;
+    const flags = this.word(index, RecordWord.properties);
     if ((flags & PacketFlag.csumBlank) !== 0) {
       cursor.checksum = FrameChecksum.blank;
-      cursor.checksumStart = this.csumStarts[index] as number;
-      cursor.checksumOffset = this.csumOffsets[index] as number;
+      cursor.checksumStart = this.word(index, RecordWord.csumStart);
+      cursor.checksumOffset = this.word(index, RecordWord.csumOffset);
     } else if ((flags & PacketFlag.dataValidated) !== 0) cursor.checksum = FrameChecksum.validated;
     if (flags >> 8 === SegmentationType.tcpv4) {
       cursor.segmentation = FrameSegmentation.tcpv4;
-      cursor.segmentSize = this.segmentSizes[index] as number;
+      cursor.segmentSize = this.word(index, RecordWord.segmentSize);
     }
   }
 
@@ -290,9 +286,11 @@ export class ReceiveBatch {
   private markFailed(): void {
     let element = 0;
     for (let index = 0; index < this.length; index += 1) {
-      const end = this.copiesEnd[index] as number;
+      const end = this.word(index, RecordWord.copiesEnd);
       for (; element < end; element += 1) {
-        if (this.copies.status(element) !== GrantStatus.okay) this.states[index] = BatchEntry.failed | OWED;
+        if (this.copies.status(element) === GrantStatus.okay) continue;
+        this.records[index * RECORD_WORDS + RecordWord.state] = BatchEntry.failed | OWED;
+        this.troubled = true;
       }
     }
   }

@@ -83,6 +83,21 @@ export class UringProducer {
     return this.claimCarefully(size, keep);
   }
 
+  /** Word index of the place the next message goes to, if it does not wrap. */
+  get nextWord(): number {
+    return (this.base + (this.produced & this.mask)) >> 2;
+  }
+
+  /**
+   * How many messages of `size` bytes fit from {@link nextWord} on without a wrap, by what is known of the consumer. They may
+   * be written there and committed together.
+   */
+  adjacentRoom(size: number): number {
+    // A message that ends exactly at the ring's end wraps too.
+    const toEnd = this.ringBytes - (this.produced & this.mask) - 1;
+    return (Math.min(this.free, toEnd) / size) | 0;
+  }
+
   /** Takes the message at the last claimed place into the stream. */
   commit(size: number): void {
     this.produced = (this.produced + size) | 0;

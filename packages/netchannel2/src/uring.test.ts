@@ -256,6 +256,28 @@ describe('hostile rings, spec §10.4', () => {
 });
 
 describe('streams of messages', () => {
+  it('messages written side by side in the adjacent room lie where single claims would put them', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 0x1fffffff }), fc.nat(R / 8), (startWord, before) => {
+        const start = (startWord * 8) | 0;
+        const { control, payload } = freshRing(R);
+        control.words.fill(start, ringStructWord(control, RING_A), ringStructWord(control, RING_A) + 2);
+        const producer = new UringProducer(control, RING_A, payload, start);
+        for (let count = 0; count < before && producer.claim(8, 0) !== NO_SPACE; count++) producer.commit(8);
+        const room = producer.adjacentRoom(8);
+        for (let count = 0; count < room; count++) {
+          const expected = producer.nextWord;
+          expect(producer.claim(8, 0)).toBe(expected);
+          producer.commit(8);
+        }
+        // One more wraps, or finds no room.
+        const next = producer.nextWord;
+        expect(producer.claim(8, 0)).not.toBe(next);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   it('every size at every offset arrives whole, for every ring order', () => {
     for (let order = 0; order <= 4; order++) {
       const ringBytes = R << order;
