@@ -13,8 +13,10 @@ const labDirectory =
   process.env.XEN_LAB_DIR ??
   join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'netchannel2-real-xen');
 
-/** Each job is one boot of the machine. Seconds are for an idle machine of two cores, with room. */
+/** In the order they run. Seconds are a last bound for a busy machine: several times what an idle one of two cores needs. */
 const JOBS = JSON.parse(readFileSync(join(here, 'jobs.json'), 'utf8'));
+
+const BOOT_SECONDS = 300;
 
 const TOOLS = [
   ['qemu-system-x86_64', 'qemu-system-x86'],
@@ -50,11 +52,13 @@ function imageIsFresh() {
   return sources.every((entry) => statSync(join(entry.parentPath ?? entry.path, entry.name)).mtimeMs < built);
 }
 
-async function bundle(job, directory) {
+/** One folder for one boot: every job's bundle, and the script that runs them one after the other. */
+async function bundle(jobs, directory) {
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true });
+  const names = new Set(jobs.flatMap((job) => [job.name, ...(job.programs ?? [])]));
   const entry = Object.fromEntries(
-    [job.name, ...(job.programs ?? [])].map((name) => [
+    [...names].map((name) => [
       name,
       existsSync(join(here, 'jobs', `${name}.job.ts`))
         ? join(here, 'jobs', `${name}.job.ts`)
@@ -85,12 +89,20 @@ async function bundle(job, directory) {
     },
   });
   writeFileSync(join(directory, 'package.json'), readFileSync(join(here, '../../packages/cli/package.json')));
+  // The report goes through a pipe, which is written at once: a file would lose its end when Node is made to exit.
   writeFileSync(
     join(directory, 'run.sh'),
     `#!/bin/bash
 export NO_COLOR=1
-node --test-force-exit --test-reporter=spec --test-reporter-destination=stdout \\
-  --test-reporter=tap --test-reporter-destination=/out/report.tap bin/${job.name}.mjs
+failed=0
+for job in ${jobs.map((job) => job.name).join(' ')}; do
+  began=$SECONDS
+  echo "LAB-JOB $job"
+  node --test-force-exit --test-reporter=tap bin/$job.mjs 2>&1 | tee /out/$job.tap
+  [ "\${PIPESTATUS[0]}" = 0 ] || failed=1
+  echo "LAB-JOB-DONE $job $((SECONDS - began))" | tee -a /out/$job.tap
+done
+exit $failed
 `,
   );
 }
@@ -108,36 +120,46 @@ function readReport(text) {
   return tests;
 }
 
-function boot(job, directory) {
-  const child = spawn('bash', [join(lab, 'boot.sh'), directory, String(job.seconds), job.name], {
+/** Boots the machine for a folder of jobs; says which job it is at. */
+function boot(directory, name, seconds) {
+  const child = spawn('bash', [join(lab, 'boot.sh'), directory, String(seconds), name], {
     stdio: ['ignore', process.env.XEN_LAB_VERBOSE ? 'inherit' : 'ignore', 'inherit'],
-    env: {
-      ...process.env,
-      XEN_LAB_DIR: labDirectory,
-      XEN_ARGS: job.xen ?? '',
-      DOM0_ARGS: job.dom0 ?? '',
-    },
+    env: { ...process.env, XEN_LAB_DIR: labDirectory },
   });
   return new Promise((resolve) => child.on('exit', resolve));
 }
 
-async function run(job) {
-  const directory = join(labDirectory, 'jobs', job.name);
-  await bundle(job, directory);
-  const started = Date.now();
-  const status = await boot(job, directory);
-  const report = join(labDirectory, 'runs', job.name, 'out', 'report.tap');
-  const tests = existsSync(report) ? readReport(readFileSync(report, 'utf8')) : [];
+/** One line a job, and one a failure. */
+function reportJob(job, out) {
+  const file = join(out, `${job.name}.tap`);
+  const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
+  const tests = readReport(text);
+  const seconds = /^LAB-JOB-DONE \S+ (\d+)/m.exec(text)?.[1];
   const failed = tests.filter((test) => !test.ok);
-  const seconds = ((Date.now() - started) / 1000).toFixed(0);
-  const ended = { 124: 'ran out of time', 125: 'dom0 did not come up' }[status];
-  const broken = ended !== undefined || tests.length === 0 || (status !== 0 && failed.length === 0);
+  const broken = seconds === undefined || tests.length === 0;
+  const bad = broken || failed.length > 0;
   console.log(
-    ` ${broken || failed.length > 0 ? '✗' : '✓'} ${job.name}: ${tests.length - failed.length} passed, ${failed.length} failed (${seconds} s)${ended ? `, ${ended}` : ''}`,
+    ` ${bad ? '✗' : '✓'} ${job.name}: ${tests.length - failed.length} passed, ${failed.length} failed ` +
+      `(${seconds === undefined ? 'did not end' : `${seconds} s`})`,
   );
   for (const test of failed) console.log(`     ✗ ${test.name}`);
-  if (broken || failed.length > 0) console.log(`     see ${join(labDirectory, 'runs', job.name)}`);
   return { passed: tests.length - failed.length, failed: failed.length + (broken ? 1 : 0) };
+}
+
+/** All jobs in one boot of the machine, in their order. */
+async function run(jobs) {
+  const name = jobs.length === JOBS.length ? 'all' : jobs.map((job) => job.name).join('-');
+  const directory = join(labDirectory, 'jobs', name);
+  await bundle(jobs, directory);
+  const seconds = jobs.reduce((sum, job) => sum + job.seconds, BOOT_SECONDS);
+  const status = await boot(directory, name, seconds);
+  const ended = { 124: 'The machine ran out of time.', 125: 'dom0 did not come up.' }[status];
+  const results = jobs.map((job) => reportJob(job, join(labDirectory, 'runs', name, 'out')));
+  const passed = results.reduce((sum, result) => sum + result.passed, 0);
+  const failed = results.reduce((sum, result) => sum + result.failed, 0);
+  if (ended !== undefined) console.log(`   ${ended}`);
+  if (failed > 0) console.log(`   see ${join(labDirectory, 'runs', name)}`);
+  return { passed, failed: failed === 0 && status !== 0 ? 1 : failed };
 }
 
 const lacking = missing();
@@ -156,13 +178,6 @@ if (unknown.length > 0) {
 const started = Date.now();
 script('fetch.sh');
 if (!imageIsFresh()) script('build-image.sh');
-let passed = 0;
-let failed = 0;
-for (const job of JOBS) {
-  if (wanted.length > 0 && !wanted.includes(job.name)) continue;
-  const result = await run(job);
-  passed += result.passed;
-  failed += result.failed;
-}
+const { passed, failed } = await run(JOBS.filter((job) => wanted.length === 0 || wanted.includes(job.name)));
 console.log(`\n${passed} passed, ${failed} failed in ${((Date.now() - started) / 1000).toFixed(0)} s`);
 process.exitCode = failed > 0 ? 1 : 0;

@@ -8,6 +8,8 @@ import {
   describeSharedPages,
 } from '@netchannel2/testing/conformance';
 import { openProbedHost, settleHosts } from './dom0-host';
+import { describeNotifications } from './notifications';
+import { describeTransferCosts } from './transfer-costs';
 
 /** Three handles on each of Xen's devices, as three processes would have them; all are domain 0. */
 async function dom0Trio(): Promise<DomainTrio> {
@@ -33,3 +35,5 @@ describeSharedPages(NAME, dom0Trio);
 describeForeignMemory(NAME, dom0Trio);
 describeEventChannels(NAME, dom0Trio);
 describeDeferredWork(NAME, dom0Trio);
+describeNotifications();
+describeTransferCosts();

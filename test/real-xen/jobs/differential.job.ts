@@ -3,8 +3,9 @@
  * simulation must too. What real Xen answered is left behind.
  */
 import { writeFileSync } from 'node:fs';
-import { before, describe, it } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import { expect } from 'vitest';
+import { ExpectedDifferences } from '../differential/expected-differences';
 import { GUESTS, type ScriptOperation, TABLE_VERSIONS } from '../differential/grant-script';
 import { realDifferentialMachine } from '../differential/real-machine';
 import { ScriptRunner } from '../differential/script-runner';
@@ -13,11 +14,12 @@ import { simulatedDifferentialMachine } from '../differential/simulated-machine'
 import { Guest } from './guest';
 import { run } from './programs';
 
+const guests: Guest[] = [];
 let real: ScriptRunner;
+let expected: ExpectedDifferences;
 const observed: string[] = [];
 
 before(async () => {
-  const guests: Guest[] = [];
   for (const guest of GUESTS) {
     guests.push(
       await Guest.create({
@@ -32,6 +34,11 @@ before(async () => {
   for (const guest of guests) await guest.says('GUEST-UP');
   for (const guest of guests) await run('xl', 'pause', guest.name);
   real = new ScriptRunner(realDifferentialMachine(await Promise.all(guests.map((guest) => guest.domid()))));
+  expected = new ExpectedDifferences(real);
+});
+
+after(async () => {
+  for (const guest of guests) await guest.destroy();
 });
 
 describe('real Xen and the simulated one answer alike', () => {
@@ -41,10 +48,15 @@ describe('real Xen and the simulated one answer alike', () => {
   const compare = (script: readonly ScriptOperation[]): readonly string[] => {
     const differences: string[] = [];
     script.forEach((operation, index) => {
+      const changed = expected.prepare(operation);
       const truth = real.run(operation);
       observed.push(truth);
       const answer = simulated.run(operation);
-      if (answer !== truth) {
+      if (answer === truth) return;
+      if (expected.explain(operation, changed, truth, answer)) {
+        // What real Xen copied and the simulation refused must not make later sums differ.
+        simulated.takePagesOf(real);
+      } else {
         differences.push(
           `${index} ${JSON.stringify(operation)}\n  real      ${truth}\n  simulated ${answer}`,
         );
@@ -64,5 +76,6 @@ describe('real Xen and the simulated one answer alike', () => {
 
   it('both let go of everything', () => {
     expect(simulated.finish()).toEqual(real.finish());
+    console.log(`${observed.length} operations; expected differences met: ${JSON.stringify(expected.met)}`);
   });
 });

@@ -14,6 +14,9 @@ import {
   withPorts,
 } from './frame-port-pair';
 
+/** Refusals in a row, each with time to settle, after which a port is taken to stay full. */
+const STEADY_REFUSALS = 200;
+
 /** Enough to fill any ring: no port holds this many frames of one size. */
 const MORE_THAN_ANY_RING = 5000;
 
@@ -283,8 +286,16 @@ function describeReceivedFrames(name: string, factory: FramePortPairFactory): vo
           if (retained !== undefined) kept.push(retained);
         });
         const flood = frameSequence(9, { count: 3000, sizes: [1514] });
+        let refusals = 0;
         for (const frame of flood) {
-          if (!pair.a.send(frame)) await pair.settle();
+          if (pair.a.send(frame)) {
+            refusals = 0;
+            continue;
+          }
+          await pair.settle();
+          refusals += 1;
+          // Nobody releases anything here, so nothing will change any more.
+          if (refusals === STEADY_REFUSALS) break;
         }
         await pair.settle();
         for (const frame of kept) frame.release();
