@@ -17,7 +17,7 @@ export interface GuestOptions {
 }
 
 /** Emulated guests take their time, most of all where other work shares the machine. */
-const BOOT_SECONDS = 150;
+const BOOT_SECONDS = 600;
 
 /** A Linux guest with the kernel's own netfront, made and destroyed by xl. */
 export class Guest {

@@ -7,11 +7,6 @@ const ROUNDS = 40;
 /** Bytes of what is moved: a small frame, a usual one, a page, the largest. */
 const SIZES = [64, 1514, 4096, 65_536] as const;
 
-function median(times: number[]): number {
-  times.sort((a, b) => a - b);
-  return times[times.length >> 1] ?? 0;
-}
-
 /**
  * What it costs to bring bytes of a peer's pages here: by grant copies in one batch, or by mapping the pages, copying, and
  * unmapping. Emulated, so only the ratio of the two says something; it is recorded, and never judged by a clock.
@@ -31,8 +26,8 @@ export function describeTransferCosts(): void {
         const count = Math.ceil(size / PAGE_SIZE);
         const refs = pages.refs.slice(0, count);
         const batch = taker.domain.foreign.createCopyBatch(16);
-        const copied: number[] = [];
-        const mapped: number[] = [];
+        let copy = 0;
+        let map = 0;
         for (let round = 0; round < ROUNDS; round++) {
           own.bytes.fill(0, own.base, own.base + own.byteLength);
           let begin = performance.now();
@@ -42,7 +37,7 @@ export function describeTransferCosts(): void {
             batch.addFromGrant(owner, ref, 0, own, at, Math.min(PAGE_SIZE, size - at));
           });
           batch.submit();
-          copied.push(performance.now() - begin);
+          copy += performance.now() - begin;
           expect(own.bytes[own.base + size - 1]).toBe(0x5a);
           own.bytes.fill(0, own.base, own.base + own.byteLength);
           begin = performance.now();
@@ -50,13 +45,11 @@ export function describeTransferCosts(): void {
           if (typeof mapping === 'number') throw new Error(`not mapped: ${mapping}`);
           taker.domain.memory.copy(own, 0, mapping.area, 0, size);
           mapping.unmap();
-          mapped.push(performance.now() - begin);
+          map += performance.now() - begin;
           expect(own.bytes[own.base + size - 1]).toBe(0x5a);
         }
-        const copy = median(copied);
-        const map = median(mapped);
         lines.push(
-          `${size} bytes: copied ${copy.toFixed(3)} ms, mapped ${map.toFixed(3)} ms, ratio ${(map / copy).toFixed(1)}`,
+          `${size} bytes: ${ROUNDS} times copied ${copy.toFixed(1)} ms, mapped ${map.toFixed(1)} ms, ratio ${(map / copy).toFixed(1)}`,
         );
       }
       writeFileSync('/out/transfer-costs.txt', `${lines.join('\n')}\n`);
