@@ -168,10 +168,13 @@ export class GuestReceive implements DeferredWork, PatienceOwner {
         this.buffers.flush();
         return;
       }
-      this.buffers.begin(packet);
-      for (let left = packet.length; left > 0; left -= PAGE_SIZE)
-        this.buffers.place(backlog.takePage(), 0, left < PAGE_SIZE ? left : PAGE_SIZE);
-      this.buffers.end(packet.length);
+      if (packet.slots === 1) this.buffers.placeSingle(backlog.takePage(), 0, packet.length, packet.flags);
+      else {
+        this.buffers.begin(packet);
+        for (let left = packet.length; left > 0; left -= PAGE_SIZE)
+          this.buffers.place(backlog.takePage(), 0, left < PAGE_SIZE ? left : PAGE_SIZE);
+        this.buffers.end(packet.length);
+      }
       backlog.shift();
     }
     this.buffers.flush();
