@@ -1,4 +1,6 @@
-/** Words of shared memory by which `race.test.ts` and its guest know how far each is. */
+import type { WasmMemory } from '../../machine/webassembly';
+
+/** Words of shared memory by which a test of races and its guests know how far each is. */
 export const RaceControl = {
   /** 1 ends the guest's work, 2 also a revoke that waits. */
   stop: 0,
@@ -20,4 +22,35 @@ export interface RaceTally {
   shownValid: number;
   /** Such revokes whose entry was not as its version says. */
   broken: number;
+}
+
+/** Where an entry lies: indices of its header among words and of its status, in version 2, among 16-bit words. */
+export interface EntryPlace {
+  readonly ref: number;
+  readonly word: number;
+  readonly status: number;
+}
+
+/** What `forwarding.test.ts` starts its guests with. */
+export interface ForwardingTask {
+  readonly memory: WasmMemory;
+  /** Word index of {@link RaceControl}. */
+  readonly control: number;
+  /** The middle's transitive entry, and the sender's it may lead to. */
+  readonly outer: EntryPlace;
+  readonly inner: readonly EntryPlace[];
+  readonly pages: readonly { readonly word: number; readonly frame: number }[];
+  readonly innerVersion: 1 | 2;
+  /** Headers of the entries when they are published. */
+  readonly innerHeader: number;
+  readonly outerHeader: number;
+  readonly sender: number;
+  /** What nobody may read. */
+  readonly secret: number;
+}
+
+export interface ForwardingTally {
+  cycles: number;
+  flips: number;
+  revokedInUse: number;
 }
