@@ -28,7 +28,7 @@ export interface PortOperation {
 }
 
 export type ScriptOperation =
-  /** A guest writes an entry of its own table. */
+  /** A domain writes an entry of its own table: a guest, or dom0. */
   | {
       readonly op: 'entry';
       readonly table: number;
@@ -40,16 +40,31 @@ export type ScriptOperation =
     }
   /** A guest stores the flags of an entry and nothing else. */
   | { readonly op: 'flags'; readonly table: number; readonly ref: number; readonly flags: number }
-  /** GNTTABOP_map_grant_ref; the handle goes into a slot. */
+  /** GNTTABOP_map_grant_ref; the handle goes into a slot. A host mapping goes to the slot's own address, or to one that cannot be. */
   | {
       readonly op: 'map';
       readonly slot: number;
       readonly domain: number;
       readonly ref: number;
       readonly flags: number;
+      readonly host?: 'nowhere';
     }
-  /** GNTTABOP_unmap_grant_ref of a slot's handle, with the right bus address, none or a wrong one. */
-  | { readonly op: 'unmap'; readonly slot: number; readonly address: 'right' | 'none' | 'wrong' }
+  /**
+   * GNTTABOP_unmap_grant_ref of a slot's handle, with the right bus address, none or a wrong one, and so for the host address,
+   * right unless it says otherwise.
+   */
+  | {
+      readonly op: 'unmap';
+      readonly slot: number;
+      readonly address: 'right' | 'none' | 'wrong';
+      readonly host?: 'none' | 'wrong';
+    }
+  /** dom0 stores a byte through a slot's host mapping, if that may be written. */
+  | { readonly op: 'store'; readonly slot: number; readonly offset: number; readonly value: number }
+  /** GNTTABOP_set_version of dom0's own table. */
+  | { readonly op: 'setVersion'; readonly version: number }
+  /** GNTTABOP_swap_grant_ref of dom0's own table. */
+  | { readonly op: 'swap'; readonly first: number; readonly second: number }
   | { readonly op: 'copy'; readonly segments: readonly CopySegment[] }
   | { readonly op: 'size'; readonly domain: number }
   | { readonly op: 'version'; readonly domain: number }
@@ -73,8 +88,14 @@ export interface DifferentialMachine {
   /** Answers 0 or a negative errno. */
   grantTable(command: number, count: number): number;
   eventChannel(command: number): number;
-  /** Entries of a guest's table, and status words where it is version 2. */
+  /** Entries of a guest's table, and status words where it is version 2; of dom0's the entries only, at first of version 1. */
   table(domain: number): { readonly version: 1 | 2; readonly entries: DataView; readonly status?: DataView };
+  /** A status word of dom0's own table while that is version 2. Uses the argument pages. */
+  ownStatus(ref: number): number;
+  /** Where a slot's host mapping goes. */
+  hostAddress(slot: number): bigint;
+  /** The page a slot's host mapping shows; `busAddress` is what the map answered. */
+  hostPage(slot: number, busAddress: bigint): Uint8Array;
   /** A page's frame as its owner names it, and its bytes. */
   page(name: { readonly domain: number; readonly page: number }): {
     readonly frame: bigint;
@@ -83,6 +104,8 @@ export interface DifferentialMachine {
 }
 
 export const PAGES_PER_DOMAIN = 2;
+/** Handles that a script may hold, each with an address for a host mapping. */
+export const MAPPING_SLOTS = 24;
 export const GUESTS = [1, 2, 3] as const;
 /** Guest 1 has a version 1 table, the others version 2. */
 export const TABLE_VERSIONS = { 1: 1, 2: 2, 3: 2 } as const;

@@ -1,6 +1,12 @@
 import { PAGE_SIZE } from '@netchannel2/xen';
 import koffi from 'koffi';
-import { type DifferentialMachine, GUESTS, PAGES_PER_DOMAIN, TABLE_VERSIONS } from './grant-script';
+import {
+  type DifferentialMachine,
+  GUESTS,
+  MAPPING_SLOTS,
+  PAGES_PER_DOMAIN,
+  TABLE_VERSIONS,
+} from './grant-script';
 
 const HYPERVISOR_GRANT_TABLE = 20;
 const HYPERVISOR_EVENT_CHANNEL = 32;
@@ -34,6 +40,7 @@ export function realDifferentialMachine(domids: readonly number[]): Differential
   const mapForeign = foreign.func(
     'uintptr_t xenforeignmemory_map(void *h, uint32_t dom, int prot, size_t n, uint64_t *frames, _Out_ int *errors)',
   );
+  const unmapForeign = foreign.func('int xenforeignmemory_unmap(void *h, uintptr_t address, size_t n)');
   const argumentAddress: number = calls.func('uintptr_t xencall_alloc_buffer_pages(void *h, size_t n)')(
     callHandle,
     2,
@@ -59,19 +66,21 @@ export function realDifferentialMachine(domids: readonly number[]): Differential
     if (handle === null) throw new Error(`domain ${domain}'s grant table cannot be mapped: ${koffi.errno()}`);
     return new DataView(koffi.view(address[0], PAGE_SIZE));
   };
-  const frameBytes = (domain: number, frame: bigint): Uint8Array => {
+  const mapFrame = (domain: number, frame: bigint, times = 1): number => {
     const address: number = mapForeign(
       foreignHandle,
       domain,
       PROT_READ_WRITE,
-      1,
-      BigUint64Array.of(frame),
-      new Int32Array(1),
+      times,
+      new BigUint64Array(times).fill(frame),
+      new Int32Array(times),
     );
     if (address === 0)
       throw new Error(`frame ${frame} of domain ${domain} cannot be mapped: ${koffi.errno()}`);
-    return new Uint8Array(koffi.view(address, PAGE_SIZE));
+    return address;
   };
+  const frameBytes = (domain: number, frame: bigint): Uint8Array =>
+    new Uint8Array(koffi.view(mapFrame(domain, frame), PAGE_SIZE));
 
   const tables = new Map<number, ReturnType<DifferentialMachine['table']>>();
   const pages = new Map<string, { readonly frame: bigint; readonly bytes: Uint8Array }>();
@@ -132,6 +141,7 @@ export function realDifferentialMachine(domids: readonly number[]): Differential
   grantTable(2, 1);
   const own = frameBytes(DOMID_SELF, argument.getBigUint64(PAGE_SIZE, true));
   const ownTable = new DataView(own.buffer);
+  tables.set(0, { version: 1, entries: ownTable });
   refs.forEach((ref, page) => {
     const frame = BigInt(ownTable.getUint32(ref * 8 + 4, true));
     pages.set(`0.${page}`, {
@@ -139,6 +149,11 @@ export function realDifferentialMachine(domids: readonly number[]): Differential
       bytes: new Uint8Array(koffi.view(shared + page * PAGE_SIZE, PAGE_SIZE)),
     });
   });
+
+  // Host mappings need page-table entries of this process that exist: those of a foreign mapping, which nobody has touched
+  // before Xen puts grants in their place. Linux leaves such entries alone.
+  const hostPages = mapFrame(GUESTS[0], pages.get(`${GUESTS[0]}.0`)?.frame ?? 0n, MAPPING_SLOTS);
+  const hostView = new Uint8Array(koffi.view(hostPages, MAPPING_SLOTS * PAGE_SIZE));
 
   return {
     argument,
@@ -155,5 +170,18 @@ export function realDifferentialMachine(domids: readonly number[]): Differential
       if (found === undefined) throw new Error(`no page ${domain}.${page}`);
       return found;
     },
+    ownStatus(ref) {
+      argument.setUint32(0, 1, true);
+      argument.setUint16(4, DOMID_SELF, true);
+      argument.setBigUint64(8, BigInt(argumentAddress + PAGE_SIZE), true);
+      grantTable(9, 1);
+      // Mapped for one look: a status page in use keeps the table from going back to version 1.
+      const address = mapFrame(DOMID_SELF, argument.getBigUint64(PAGE_SIZE, true));
+      const word = new DataView(koffi.view(address, PAGE_SIZE)).getUint16(ref * 2, true);
+      unmapForeign(foreignHandle, address, 1);
+      return word;
+    },
+    hostAddress: (slot) => BigInt(hostPages + slot * PAGE_SIZE),
+    hostPage: (slot) => hostView.subarray(slot * PAGE_SIZE, (slot + 1) * PAGE_SIZE),
   };
 }

@@ -11,15 +11,27 @@ import {
 
 const BAD_FRAME = 0xffff_fff0n;
 const LITTLE = true;
+const DOMID_SELF = 0x7ff0;
 /** What the structures hold where Xen is to answer, to see that it does, or does not. */
 const UNTOUCHED_STATUS = 99;
 const NO_HANDLE = 0xffff_fff0;
 
-interface Mapping {
+const DEVICE_MAP = 1;
+const HOST_MAP = 2;
+const READONLY = 4;
+/** A host address that no page table has. */
+const NOWHERE = 0x10_0000_0000n;
+
+/** A handle dom0 holds. */
+export interface Mapping {
   readonly handle: number;
   readonly busAddress: bigint;
   readonly domain: number;
   readonly ref: number;
+  readonly readonly: boolean;
+  /** Parts that have not been unmapped. */
+  deviceLeft: boolean;
+  hostLeft: boolean;
 }
 
 type Operation<Name extends ScriptOperation['op']> = Extract<ScriptOperation, { op: Name }>;
@@ -29,6 +41,7 @@ export class ScriptRunner {
   private readonly mappings = new Map<number, Mapping>();
   private readonly ports = new Map<number, { readonly domain: number; readonly port: number }>();
   private readonly view: DataView;
+  private ownVersion: 1 | 2 = 1;
 
   constructor(private readonly machine: DifferentialMachine) {
     this.view = machine.argument;
@@ -57,6 +70,12 @@ export class ScriptRunner {
         return this.unmap(operation);
       case 'copy':
         return this.copy(operation.segments);
+      case 'store':
+        return this.store(operation);
+      case 'setVersion':
+        return this.setVersion(operation.version);
+      case 'swap':
+        return this.swap(operation);
       case 'size':
         this.view.setUint16(0, operation.domain, LITTLE);
         return `${this.machine.grantTable(6, 1)} nr ${this.view.getUint32(4, LITTLE)} max ${this.view.getUint32(8, LITTLE)} status ${this.view.getInt16(12, LITTLE)}`;
@@ -81,25 +100,57 @@ export class ScriptRunner {
       lines.push(this.run({ op: 'unmap', slot, address: 'right' }));
     }
     for (const [slot, { domain }] of this.ports) if (domain === 0) this.run({ op: 'close', slot });
+    lines.push(this.run({ op: 'setVersion', version: 1 }));
     return lines;
   }
 
-  private at(table: number, ref: number): number {
-    return ref * (this.machine.table(table).version === 1 ? 8 : 16);
+  /** Mappings of a grant that dom0 holds. */
+  mappingsOf(domain: number, ref: number): readonly Mapping[] {
+    const owner = domain === DOMID_SELF ? 0 : domain;
+    return [...this.mappings.values()].filter((each) => each.domain === owner && each.ref === ref);
   }
 
-  /** Flags of an entry, and the status word of a version 2 table. */
+  /** The frame an entry names now, as its owner names it. */
+  frameNamed(domain: number, ref: number): bigint {
+    const table = domain === DOMID_SELF ? 0 : domain;
+    const { entries } = this.machine.table(table);
+    const at = this.at(table, ref);
+    return this.versionOf(table) === 1
+      ? BigInt(entries.getUint32(at + 4, LITTLE))
+      : entries.getBigUint64(at + 8, LITTLE);
+  }
+
+  /** Makes all pages what they are on another machine. */
+  takePagesOf(other: ScriptRunner): void {
+    for (const domain of [0, ...GUESTS]) {
+      for (let page = 0; page < PAGES_PER_DOMAIN; page++) {
+        this.machine.page({ domain, page }).bytes.set(other.machine.page({ domain, page }).bytes);
+      }
+    }
+  }
+
+  private versionOf(table: number): 1 | 2 {
+    return table === 0 ? this.ownVersion : this.machine.table(table).version;
+  }
+
+  private at(table: number, ref: number): number {
+    return ref * (this.versionOf(table) === 1 ? 8 : 16);
+  }
+
+  /** Flags of an entry, and the status word of a version 2 table. Comes last: it may use the argument pages. */
   private entry(table: number, ref: number): string {
     const { entries, status } = this.machine.table(table);
     const at = this.at(table, ref);
     if (at + 8 > entries.byteLength) return 'beyond';
     const flags = entries.getUint16(at, LITTLE).toString(16);
+    if (table === 0 && this.ownVersion === 2) return `${flags}/${this.machine.ownStatus(ref).toString(16)}`;
     return status === undefined ? flags : `${flags}/${status.getUint16(ref * 2, LITTLE).toString(16)}`;
   }
 
-  /** The entry, where the domain is one of the guests. */
+  /** The entry, where the domain is dom0 or one of the guests. */
   private entryOf(domain: number, ref: number): string {
-    return (GUESTS as readonly number[]).includes(domain) ? this.entry(domain, ref) : '-';
+    const table = domain === DOMID_SELF ? 0 : domain;
+    return table === 0 || (GUESTS as readonly number[]).includes(table) ? this.entry(table, ref) : '-';
   }
 
   private frame(page: PageName): bigint {
@@ -108,10 +159,10 @@ export class ScriptRunner {
 
   private writeEntry(operation: Operation<'entry'>): void {
     const { table, ref, flags, grantee, page, extra } = operation;
-    const { entries, version } = this.machine.table(table);
+    const { entries } = this.machine.table(table);
     const at = this.at(table, ref);
     entries.setUint16(at, 0, LITTLE);
-    if (version === 1) {
+    if (this.versionOf(table) === 1) {
       entries.setUint32(at + 4, Number(this.frame(page)), LITTLE);
     } else if (extra !== undefined && 'owner' in extra) {
       entries.setUint32(at + 4, extra.owner, LITTLE);
@@ -125,8 +176,11 @@ export class ScriptRunner {
     entries.setUint16(at, flags, LITTLE);
   }
 
-  private map({ slot, domain, ref, flags }: Operation<'map'>): string {
+  private map({ slot, domain, ref, flags, host }: Operation<'map'>): string {
     const { view } = this;
+    if ((flags & HOST_MAP) !== 0) {
+      view.setBigUint64(0, host === 'nowhere' ? NOWHERE : this.machine.hostAddress(slot), LITTLE);
+    }
     view.setUint32(8, flags, LITTLE);
     view.setUint32(12, ref, LITTLE);
     view.setUint16(16, domain, LITTLE);
@@ -136,25 +190,70 @@ export class ScriptRunner {
     const status = view.getInt16(18, LITTLE);
     const busAddress = view.getBigUint64(24, LITTLE);
     if (status === 0) {
-      this.mappings.set(slot, { handle: view.getUint32(20, LITTLE), busAddress, domain, ref });
+      this.mappings.set(slot, {
+        handle: view.getUint32(20, LITTLE),
+        busAddress,
+        domain,
+        ref,
+        readonly: (flags & READONLY) !== 0,
+        deviceLeft: (flags & DEVICE_MAP) !== 0,
+        hostLeft: (flags & HOST_MAP) !== 0,
+      });
     }
-    const shown = status === 0 ? this.pageAt(busAddress >> 12n) : `bus ${busAddress}`;
+    const seen =
+      status === 0 && (flags & HOST_MAP) !== 0
+        ? ` reads ${this.machine.hostPage(slot, busAddress).slice(0, 16).join('.')}`
+        : '';
+    const shown = status === 0 ? `${this.pageAt(busAddress >> 12n)}${seen}` : `bus ${busAddress}`;
     return `${result} status ${status} ${shown} entry ${this.entryOf(domain, ref)}`;
   }
 
-  private unmap({ slot, address }: Operation<'unmap'>): string {
+  private unmap({ slot, address, host: wanted }: Operation<'unmap'>): string {
+    const host = wanted ?? 'right';
     const mapping = this.mappings.get(slot);
     const { view } = this;
     const right = mapping?.busAddress ?? 0n;
     const bus = { right, none: 0n, wrong: right + 4096n }[address];
+    if (mapping?.hostLeft === true && host !== 'none') {
+      view.setBigUint64(0, host === 'wrong' ? NOWHERE : this.machine.hostAddress(slot), LITTLE);
+    }
     view.setBigUint64(8, bus, LITTLE);
     view.setUint32(16, mapping?.handle ?? NO_HANDLE, LITTLE);
     view.setInt16(20, UNTOUCHED_STATUS, LITTLE);
     const result = this.machine.grantTable(1, 1);
     const status = view.getInt16(20, LITTLE);
-    if (address === 'right' && status === 0) this.mappings.delete(slot);
+    if (mapping !== undefined && status === 0) {
+      if (host === 'right') mapping.hostLeft = false;
+      if (address === 'right') mapping.deviceLeft = false;
+      if (!mapping.hostLeft && !mapping.deviceLeft) this.mappings.delete(slot);
+    }
     const entry = mapping === undefined ? '-' : this.entryOf(mapping.domain, mapping.ref);
     return `${result} status ${status} entry ${entry}`;
+  }
+
+  private store({ slot, offset, value }: Operation<'store'>): string {
+    const mapping = this.mappings.get(slot);
+    // Xen's page-table entry is read-only for a read-only mapping, and a store would end this process.
+    if (mapping === undefined || !mapping.hostLeft || mapping.readonly) return 'no';
+    this.machine.hostPage(slot, mapping.busAddress)[offset] = value;
+    return `pages ${this.pageSums()}`;
+  }
+
+  private setVersion(version: number): string {
+    this.view.setUint32(0, version, LITTLE);
+    const result = this.machine.grantTable(8, 1);
+    const inForce = this.view.getUint32(0, LITTLE);
+    if (inForce === 1 || inForce === 2) this.ownVersion = inForce;
+    return `${result} version ${inForce}`;
+  }
+
+  private swap({ first, second }: Operation<'swap'>): string {
+    this.view.setUint32(0, first, LITTLE);
+    this.view.setUint32(4, second, LITTLE);
+    this.view.setInt16(8, UNTOUCHED_STATUS, LITTLE);
+    const result = this.machine.grantTable(11, 1);
+    const status = this.view.getInt16(8, LITTLE);
+    return `${result} status ${status} entries ${this.entry(0, first)},${this.entry(0, second)}`;
   }
 
   private copy(segments: readonly CopySegment[]): string {

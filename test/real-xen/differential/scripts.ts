@@ -1,12 +1,20 @@
 import { SeededRandom } from '@netchannel2/testing';
-import { type CopySide, GUESTS, type PageName, type ScriptOperation, TABLE_VERSIONS } from './grant-script';
+import {
+  type CopySide,
+  GUESTS,
+  MAPPING_SLOTS,
+  type PageName,
+  type ScriptOperation,
+  TABLE_VERSIONS,
+} from './grant-script';
+import { ownTableScript, ownTableVectors } from './own-table-scripts';
 
 const FIRST_REF = 100;
 /** Refs for all kinds of entries but transitive ones. */
 const PLAIN_REFS = 6;
 /** Refs that only ever hold transitive entries: an entry turned transitive while it is mapped keeps a copy waiting for ever. */
 const TRANSITIVE_REFS = 2;
-const SLOTS = 24;
+const SLOTS = MAPPING_SLOTS;
 const EVENT_SLOTS = 12;
 const STRANGER = 777;
 const DOMID_SELF = 0x7ff0;
@@ -388,5 +396,8 @@ export function differentialScripts(): readonly {
     { name: 'event channels at random', script: randomEventScript(7, 300) },
     { name: 'grants at random, seed 1', script: randomScript(1, 1000) },
     { name: 'grants at random, seed 2', script: randomScript(2, 1000) },
+    { name: 'own table: versions, swaps, host mappings', script: ownTableVectors() },
+    { name: 'own table at random, seed 3', script: ownTableScript(3, 600) },
+    { name: 'own table at random, seed 4', script: ownTableScript(4, 600) },
   ];
 }

@@ -4,10 +4,14 @@ import { type DifferentialMachine, GUESTS, PAGES_PER_DOMAIN, TABLE_VERSIONS } fr
 
 const GRANT_SETUP_TABLE = 2;
 const GRANT_STATUS_FRAMES = 9;
+const DOMID_SELF = 0x7ff0;
+const MEMORY_BYTES = 32 << 20;
+/** A PV domain's window for mappings begins above the machine's memory; its own code takes frames from the start. */
+const FIRST_HOST_FRAME = MEMORY_BYTES / PAGE_SIZE + 2048;
 
 /** dom0 and three guests of a simulated Xen that follows Xen 4.17 where later ones differ. */
 export function simulatedDifferentialMachine(): DifferentialMachine & { close(): void } {
-  const machine = Machine.boot({ memoryBytes: 32 << 20, grantTables: { zeroLengthCopy: 'check' } });
+  const machine = Machine.boot({ memoryBytes: MEMORY_BYTES, grantTables: { zeroLengthCopy: 'check' } });
   const { hypervisor } = machine;
   const dom0 = machine.createDomain({ name: 'dom0', grantTableVersion: 1, memoryPages: 512 });
   const argumentPages = dom0.memory.allocate(2);
@@ -34,6 +38,10 @@ export function simulatedDifferentialMachine(): DifferentialMachine & { close():
     if (area !== undefined) pages.set(domain, area);
   };
   keep(0, dom0.memory.allocate(PAGES_PER_DOMAIN));
+  tables.set(0, {
+    version: 1,
+    entries: new DataView(buffer, listed(GRANT_SETUP_TABLE, DOMID_SELF), PAGE_SIZE),
+  });
   for (const number of GUESTS) {
     const version = TABLE_VERSIONS[number];
     const guest = machine.createDomain({
@@ -67,6 +75,10 @@ export function simulatedDifferentialMachine(): DifferentialMachine & { close():
       const bytes = found.bytes.subarray(found.base, found.base + PAGE_SIZE);
       return { frame: BigInt(found.frame), bytes };
     },
+    ownStatus: (ref) =>
+      new DataView(buffer, listed(GRANT_STATUS_FRAMES, DOMID_SELF), PAGE_SIZE).getUint16(ref * 2, true),
+    hostAddress: (slot) => BigInt(FIRST_HOST_FRAME + slot) << 12n,
+    hostPage: (_slot, busAddress) => new Uint8Array(buffer, Number(busAddress), PAGE_SIZE),
     close: () => machine.shutdown(),
   };
 }

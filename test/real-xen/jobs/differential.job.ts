@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { expect } from 'vitest';
+import { ExpectedDifferences } from '../differential/expected-differences';
 import { GUESTS, type ScriptOperation, TABLE_VERSIONS } from '../differential/grant-script';
 import { realDifferentialMachine } from '../differential/real-machine';
 import { ScriptRunner } from '../differential/script-runner';
@@ -15,6 +16,7 @@ import { run } from './programs';
 
 const guests: Guest[] = [];
 let real: ScriptRunner;
+let expected: ExpectedDifferences;
 const observed: string[] = [];
 
 before(async () => {
@@ -32,6 +34,7 @@ before(async () => {
   for (const guest of guests) await guest.says('GUEST-UP');
   for (const guest of guests) await run('xl', 'pause', guest.name);
   real = new ScriptRunner(realDifferentialMachine(await Promise.all(guests.map((guest) => guest.domid()))));
+  expected = new ExpectedDifferences(real);
 });
 
 after(async () => {
@@ -45,10 +48,15 @@ describe('real Xen and the simulated one answer alike', () => {
   const compare = (script: readonly ScriptOperation[]): readonly string[] => {
     const differences: string[] = [];
     script.forEach((operation, index) => {
+      const changed = expected.prepare(operation);
       const truth = real.run(operation);
       observed.push(truth);
       const answer = simulated.run(operation);
-      if (answer !== truth) {
+      if (answer === truth) return;
+      if (expected.explain(operation, changed, truth, answer)) {
+        // What real Xen copied and the simulation refused must not make later sums differ.
+        simulated.takePagesOf(real);
+      } else {
         differences.push(
           `${index} ${JSON.stringify(operation)}\n  real      ${truth}\n  simulated ${answer}`,
         );
@@ -68,5 +76,6 @@ describe('real Xen and the simulated one answer alike', () => {
 
   it('both let go of everything', () => {
     expect(simulated.finish()).toEqual(real.finish());
+    console.log(`${observed.length} operations; the expected difference met ${expected.met} times`);
   });
 });
