@@ -2,15 +2,14 @@
 import { existsSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { expect } from 'vitest';
-import { Companion, run, textOf, until } from './programs';
+import { Companion, run, until } from './programs';
 import { pingLoss, tcpEcho, udpEcho } from './traffic';
 
 const BACKEND = '/local/domain/0/backend/vif/0/0';
 const FRONTEND = '/local/domain/0/device/vif/0';
 const MAC = '00:16:3e:00:00:09';
 const PEER = '10.9.0.2';
-const GENERATED = 2000;
-const timeout = 600_000;
+const timeout = 240_000;
 
 /** What a toolstack writes; the frontend's state comes last, for it is what the others wait for. */
 async function attach(): Promise<void> {
@@ -90,23 +89,5 @@ describe("nc2 netfront against Linux's netback", () => {
   it('closes in good order', { timeout }, async () => {
     expect(await frontend.stop()).toBe(0);
     expect(await stateOf(FRONTEND)).toBe('6');
-  });
-
-  it('generates frames: the kernel counts as many', { timeout }, async () => {
-    await run('xenstore-rm', BACKEND);
-    await until('the interface to go', 60, () => (existsSync('/sys/class/net/vif0.0') ? undefined : true));
-    const generator = new Companion(
-      'node',
-      ...['bin/nc2.mjs', 'netfront', '0', '--generate', String(GENERATED), '--size', '1000'],
-    );
-    await generator.said('driving vif 0');
-    await attach();
-    await until('the interface', 60, () => (existsSync('/sys/class/net/vif0.0') ? true : undefined));
-    await run('ip', 'link', 'set', 'vif0.0', 'up');
-    await generator.said(`sent ${GENERATED} frames of 1000 bytes`, 120);
-    expect(await generator.ended()).toBe(0);
-    const counted = textOf('/sys/class/net/vif0.0/statistics/rx_packets') || '0';
-    console.log(generator.lines.join('\n'));
-    expect(Number(counted)).toBeGreaterThanOrEqual(GENERATED);
   });
 });

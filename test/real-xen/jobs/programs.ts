@@ -66,11 +66,6 @@ export class Companion {
     );
   }
 
-  /** The exit code of a program that ends by itself. */
-  ended(): Promise<number | null> {
-    return this.#ended;
-  }
-
   /** Asks the program to end; its exit code. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     this.#child.kill(signal);
