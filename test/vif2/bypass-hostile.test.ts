@@ -30,14 +30,6 @@ const message = (type: number, ...words: number[]) => [
 ];
 const BURST = [message(MessageType.setMaxPackets, 64), message(5, 18), message(4, 0x0101)];
 
-async function end(site: BypassSite): Promise<void> {
-  await site.stop();
-  await site.clock.advance(20_000);
-  expect(site.leaks()).toEqual([]);
-  expect(site.clock.timers).toBe(0);
-  site.machine.shutdown();
-}
-
 describe('a guest that abuses its answers', () => {
   let site: BypassSite;
   let raw: WiredDevice<RawVif2Frontend, ReturnType<ReturnType<typeof netback2Driver>['create']>>;
@@ -47,7 +39,7 @@ describe('a guest that abuses its answers', () => {
   });
   afterEach(async () => {
     await raw.remove();
-    await end(site);
+    expect(await site.finish()).toEqual([]);
   });
   const connect = async (feature: string) => {
     const guest = site.machine.createDomain({ memoryPages: 512 });
@@ -154,7 +146,7 @@ describe('offers of a backend', () => {
   };
   afterEach(async () => {
     await raw.remove();
-    await end(site);
+    expect(await site.finish()).toEqual([]);
   });
 
   it.each([9, 10, 13, 15])('type %i from an untrusted one ends the connection', async (type) => {
@@ -253,7 +245,9 @@ describe('the other end of a bypass', () => {
     await site.start();
     await site.open();
   });
-  afterEach(() => end(site));
+  afterEach(async () => {
+    expect(await site.finish()).toEqual([]);
+  });
 
   const expectBroken = async () => {
     await site.clock.settle();

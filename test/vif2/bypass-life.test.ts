@@ -13,11 +13,7 @@ describe.each(COMBINATIONS)('a bypass, tables of dom0 and guests $host, $guests'
     await site.start();
   });
   afterEach(async () => {
-    await site.stop();
-    await site.clock.advance(20_000);
-    expect(site.leaks()).toEqual([]);
-    expect(site.clock.timers).toBe(0);
-    site.machine.shutdown();
+    expect(await site.finish()).toEqual([]);
   });
 
   it('comes up, carries both directions without dom0, and goes', async () => {

@@ -21,11 +21,7 @@ describe.each(TABLES)('order across a switch, tables $host, $guests, parents lat
     await site.start();
   });
   afterEach(async () => {
-    await site.stop();
-    await site.clock.advance(20_000);
-    expect(site.leaks()).toEqual([]);
-    expect(site.clock.timers).toBe(0);
-    site.machine.shutdown();
+    expect(await site.finish()).toEqual([]);
   });
 
   it('a stream with the bypass set up after 10: in order, each once', async () => {
@@ -111,10 +107,7 @@ describe('order under any sequence of traffic and switches', () => {
           await site.clock.advance(100);
           expect(site.guest(1).received).toEqual(numbers(sent[0] ?? 0));
           expect(site.guest(0).received).toEqual(numbers(sent[1] ?? 0));
-          await site.stop();
-          await site.clock.advance(20_000);
-          expect(site.leaks()).toEqual([]);
-          site.machine.shutdown();
+          expect(await site.finish()).toEqual([]);
         },
       ),
       { numRuns: 10, seed: 5 },

@@ -11,14 +11,6 @@ async function begin(options: BypassSiteOptions): Promise<BypassSite> {
   return site;
 }
 
-async function end(site: BypassSite): Promise<void> {
-  await site.stop();
-  await site.clock.advance(20_000);
-  expect(site.leaks()).toEqual([]);
-  expect(site.clock.timers).toBe(0);
-  site.machine.shutdown();
-}
-
 /** So many frames from the first guest to the second, spread over a second. */
 async function second(site: BypassSite, frames: number, length = 1514): Promise<void> {
   for (let index = 0; index < frames; index += 1) {
@@ -53,14 +45,14 @@ describe.each([
     await site.clock.advance(THRESHOLDS.holdDown);
     for (let count = 0; count < 3; count += 1) await second(site, 20);
     expect(site.states()).toEqual(['live']);
-    await end(site);
+    expect(await site.finish()).toEqual([]);
   });
 
   it('large packets earn it by their bytes', async () => {
     const site = await begin({ ...tables, policy: { kind: 'automatic', ...THRESHOLDS, bytes: 100_000 } });
     for (let count = 0; count < 3; count += 1) await second(site, 4, 60_000);
     expect(site.states()).toEqual(['live']);
-    await end(site);
+    expect(await site.finish()).toEqual([]);
   });
 });
 
@@ -76,7 +68,7 @@ describe('what else decides', () => {
     expect(bypass?.backend).toBe(site.guest(1).back);
     await site.clock.advance(60 * SECOND);
     expect(site.states()).toEqual(['live']);
-    await end(site);
+    expect(await site.finish()).toEqual([]);
   });
 
   it('never: nothing is offered or agreed on', async () => {
@@ -85,7 +77,7 @@ describe('what else decides', () => {
     expect(site.states()).toEqual([]);
     expect(await site.guest(0).device.frontend.prepare()).toMatchObject({ 'feature-bypass': '0' });
     expect(site.proposer.propose(site.guest(0).back, site.guest(1).back)).toMatch(/no guest/);
-    await end(site);
+    expect(await site.finish()).toEqual([]);
   });
 
   it('broadcasts and floods earn nothing', async () => {
@@ -96,7 +88,7 @@ describe('what else decides', () => {
     await site.clock.settle();
     // Flooded to both others, meant for one.
     expect(site.proposer.bypasses.map(({ backend }) => backend === site.guest(2).back)).toEqual([true]);
-    await end(site);
+    expect(await site.finish()).toEqual([]);
   });
 
   it.each([
@@ -108,7 +100,7 @@ describe('what else decides', () => {
   ] as const)('%s gets none', async (_, options, reason) => {
     const site = await begin(options);
     expect(site.proposer.propose(site.guest(0).back, site.guest(1).back)).toMatch(reason);
-    await end(site);
+    expect(await site.finish()).toEqual([]);
   });
 
   it('max-bypasses counts all of a guest, at both ends', async () => {
@@ -124,7 +116,7 @@ describe('what else decides', () => {
     expect(site.states()).toEqual(['live', 'live']);
     expect(site.guest(0).front.counters.bypassesRefused).toBe(1);
     expect(site.proposer.propose(site.guest(3).back, site.guest(0).back)).toMatch(/left alone/);
-    await end(site);
+    expect(await site.finish()).toEqual([]);
   });
 
   it('one guest, one unanswered offer', async () => {
@@ -135,7 +127,7 @@ describe('what else decides', () => {
     await site.clock.settle();
     expect(site.proposer.propose(site.guest(0).back, site.guest(2).back)).toBeUndefined();
     await site.clock.settle();
-    await end(site);
+    expect(await site.finish()).toEqual([]);
   });
 });
 
@@ -153,7 +145,7 @@ describe('SUGGEST_BYPASS', () => {
     await second(site, 20);
     await site.clock.advance(SECOND);
     expect(site.states()).toEqual(['live']);
-    await end(site);
+    expect(await site.finish()).toEqual([]);
   });
 
   it('from any other guest stands for nothing', async () => {
@@ -162,14 +154,14 @@ describe('SUGGEST_BYPASS', () => {
     await second(site, 20);
     await site.clock.advance(SECOND);
     expect(site.states()).toEqual([]);
-    await end(site);
+    expect(await site.finish()).toEqual([]);
   });
 
   it('is not sent where no bypasses were agreed on, nor for what is no address', async () => {
     const site = await begin({ policy: { kind: 'never' } });
     expect(site.guest(0).front.suggestBypass(text)).toBe(false);
     expect(() => site.guest(0).front.suggestBypass('nobody')).toThrow(RangeError);
-    await end(site);
+    expect(await site.finish()).toEqual([]);
   });
 });
 
@@ -186,6 +178,6 @@ describe('between guests that are not trusted', () => {
     await site.clock.settle();
     expect(second.received).toEqual([1]);
     expect(second.front.counters.dropped.sourceMac).toBe(1);
-    await end(site);
+    expect(await site.finish()).toEqual([]);
   });
 });

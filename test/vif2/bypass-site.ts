@@ -11,6 +11,9 @@ import { VirtualClock, WiredDevice } from '@netchannel2/testing';
 import type { DeferredWork, DomainId, EventChannelPort, MemoryArea } from '@netchannel2/xen';
 import type { Version } from './vif2-pair';
 
+/** Milliseconds. */
+const LONGER_THAN_ANY_WAIT = 20_000;
+
 export interface Pump {
   /** Frames taken so far. */
   readonly sent: number;
@@ -228,6 +231,20 @@ export class BypassSite {
   async stop(): Promise<void> {
     for (const { device } of this.guests) await device.disconnect();
     await this.clock.settle();
+  }
+
+  /**
+   * Stops, lets pass whatever still waits, and switches the machine off.
+   *
+   * @returns what is left behind, timers included.
+   */
+  async finish(): Promise<readonly unknown[]> {
+    await this.stop();
+    await this.clock.advance(LONGER_THAN_ANY_WAIT);
+    const left = this.leaks();
+    const { timers } = this.clock;
+    this.machine.shutdown();
+    return timers === 0 ? left : [...left, `${timers} timers still set`];
   }
 
   private overhear({ id, events }: SimulatedDomain): void {

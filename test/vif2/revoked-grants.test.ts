@@ -145,9 +145,6 @@ describe('grants revoked as they are copied from', () => {
     expect(site.send(0, 1, 99, 1514)).toBe(true);
     await site.clock.settle();
     expect(second.received.at(-1)).toBe(99);
-    await site.stop();
-    await site.clock.advance(20_000);
-    expect(site.leaks()).toEqual([]);
-    site.machine.shutdown();
+    expect(await site.finish()).toEqual([]);
   });
 });

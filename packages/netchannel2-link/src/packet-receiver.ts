@@ -22,7 +22,7 @@ import type { FinishQueue } from './finish-queue';
 import type { HeldFinishes } from './held-finishes';
 import type { LinkSettings } from './link-settings';
 import { MappedPackets } from './mapped/mapped-packets';
-import { PlainRun } from './plain-run';
+import { NOT_PLAIN, PlainRun } from './plain-run';
 import { ReceiveBatch } from './receive-batch';
 
 /** Packets with impossible fragments in a row that end the connection (spec §7). */
@@ -30,8 +30,6 @@ const MOST_BAD_RANGES = 16;
 /** Where an Ethernet frame has its addresses. */
 const TARGET_MAC = 0;
 const SOURCE_MAC = 6;
-/** Bits of a PACKET's third word that a plain packet has not: a segmentation type, a blank checksum. */
-const NOT_PLAIN = 0x00ff0000 | (PacketFlag.csumBlank << 8);
 const NOT_TAKEN = 'peer does not take its FINISHes';
 /** Packets in a row whose bytes could not be had that end the connection (spec §7). */
 const MOST_FAILED_COPIES = 100;
@@ -197,8 +195,8 @@ export class PacketReceiver {
   }
 
   /**
-   * Most packets that may be diverted: inline as a whole, or a prefix and one fragment, together at most a page, without offloads. One look at
-   * each word of the message; a packet that is anything else, or breaks a rule, is left as it was found.
+   * Most packets that may be diverted, the same that {@link PlainRun} takes where none may. One look at each word of the
+   * message; a packet that is anything else, or breaks a rule, is left as it was found.
    */
   private receivePlain(): boolean {
     const { consumer } = this;

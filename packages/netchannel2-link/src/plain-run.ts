@@ -16,7 +16,7 @@ import type { ReceiveBatch } from './receive-batch';
 import type { UnfinishedIds } from './unfinished-ids';
 
 /** Bits of a PACKET's third word that a plain packet has not: a segmentation type, a blank checksum. */
-const NOT_PLAIN = 0x00ff0000 | (PacketFlag.csumBlank << 8);
+export const NOT_PLAIN = 0x00ff0000 | (PacketFlag.csumBlank << 8);
 
 /** What `take` answers when the consumer stands on the last packet of the run still: step on. */
 export const STEP_DUE = -3;
