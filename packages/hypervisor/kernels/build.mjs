@@ -1,5 +1,6 @@
-// Compiles kernels/*.wat into src/machine/kernels.generated.ts: one base64 constant per kernel file. Writes only when
-// something changed, so that watchers and parallel test runs are not disturbed.
+// Compiles kernels/ into src/machine/kernels.generated.ts: one base64 constant per directory. The files of a directory hold
+// functions and globals, one idea each; together they are one module over the machine memory, so that they share them.
+// Writes only when something changed, so that watchers and parallel test runs are not disturbed.
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,24 +8,44 @@ import loadWabt from 'wabt';
 
 const kernels = dirname(fileURLToPath(import.meta.url));
 const generated = join(kernels, '..', 'src', 'machine', 'kernels.generated.ts');
+const OPENING = '(module (import "machine" "memory" (memory 1 65536 shared))\n';
+const FEATURES = { threads: true, bulk_memory: true, simd: true };
+
+/** The joined text of a kernel, and which line of it is whose. */
+function joined(kernel) {
+  const origins = [`${kernel}:0`];
+  let text = OPENING;
+  for (const file of readdirSync(join(kernels, kernel)).sort()) {
+    const lines = readFileSync(join(kernels, kernel, file), 'utf8').trimEnd().split('\n');
+    for (const [index] of lines.entries()) origins.push(`${kernel}/${file}:${index + 1}`);
+    text += `${lines.join('\n')}\n`;
+  }
+  return { text: `${text})`, origins };
+}
+
+function compiled(wabt, kernel) {
+  const { text, origins } = joined(kernel);
+  try {
+    const module = wabt.parseWat(kernel, text, FEATURES);
+    module.validate(FEATURES);
+    const { buffer } = module.toBinary({});
+    module.destroy();
+    return Buffer.from(buffer).toString('base64');
+  } catch (error) {
+    // wabt names lines of the joined text.
+    const placed = new RegExp(`\\b${kernel}:(\\d+)`, 'g');
+    throw new Error(error.message.replace(placed, (_, line) => origins[line - 1] ?? kernel), { cause: error });
+  }
+}
 
 export async function buildKernels() {
   const wabt = await loadWabt();
-  const features = { threads: true, bulk_memory: true, simd: true };
-  const lines = ['// Generated from packages/hypervisor/kernels by `npm run kernels`.'];
-  for (const file of readdirSync(kernels)
-    .filter((name) => name.endsWith('.wat'))
-    .sort()) {
-    const source = readFileSync(join(kernels, file), 'utf8');
-    const module = wabt.parseWat(file, source, features);
-    module.validate(features);
-    const { buffer } = module.toBinary({});
-    module.destroy();
-    lines.push(
-      `export const ${file.replace('.wat', '')}Kernel = '${Buffer.from(buffer).toString('base64')}';`,
-    );
-  }
-  const text = `${lines.join('\n')}\n`;
+  const names = readdirSync(kernels, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
+    .sort();
+  const constants = names.map((name) => `export const ${name}Kernel = '${compiled(wabt, name)}';\n`);
+  const text = `// Generated from packages/hypervisor/kernels by \`npm run kernels\`.\n${constants.join('')}`;
   if (existsSync(generated) && readFileSync(generated, 'utf8') === text) return;
   const partial = `${generated}.${process.pid}`;
   writeFileSync(partial, text);

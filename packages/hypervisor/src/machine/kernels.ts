@@ -1,8 +1,8 @@
 /**
- * The WebAssembly kernels that work inside the machine memory (sources: `kernels/*.wat`).
+ * The WebAssembly kernels that work inside the machine memory (sources: the package’s `kernels`).
  */
 import type { EntryAccess } from '@netchannel2/grant-table';
-import { checksumKernel, copyKernel, grantsKernel } from './kernels.generated';
+import { bytesKernel, grantsKernel } from './kernels.generated';
 import { type WasmMemory, wasm } from './webassembly';
 
 export interface Kernels {
@@ -26,13 +26,12 @@ function instantiate(base64: string, memory: WasmMemory): Readonly<Record<string
 
 /** Kernels bound to one machine memory, for the calling thread. */
 export function loadKernels(memory: WasmMemory): Kernels {
-  const copy = instantiate(copyKernel, memory);
-  const checksum = instantiate(checksumKernel, memory);
+  const bytes = instantiate(bytesKernel, memory);
   const grants = instantiate(grantsKernel, memory);
   return {
-    copy: copy.copy as Kernels['copy'],
-    fill: copy.fill as Kernels['fill'],
-    checksum: checksum.checksum as Kernels['checksum'],
+    copy: bytes.copy as Kernels['copy'],
+    fill: bytes.fill as Kernels['fill'],
+    checksum: bytes.checksum as Kernels['checksum'],
     copyPlain: grants.copyPlain as Kernels['copyPlain'],
     copyForwarded: grants.copyForwarded as Kernels['copyForwarded'],
     entries: {

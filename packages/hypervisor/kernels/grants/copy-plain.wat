@@ -1,0 +1,82 @@
+;; Runs of elements of GNTTABOP_copy with one side granted, by an ordinary entry. The table of a granter is held from one
+;; element to the next.
+
+;; Carries out usual elements from the first on; answers how many.
+(func (export "copyPlain") (param $caller i32) (param $element i32) (param $count i32) (result i32)
+  (local $done i32) (local $callerBlock i32) (local $block i32) (local $table i32) (local $heldDomid i32)
+  (local $length i32) (local $direction i32) (local $bits i32) (local $granted i32) (local $own i32)
+  (local $ref i32) (local $domid i32) (local $offset i32) (local $ownOffset i32)
+  (local $record i32) (local $entry i32) (local $ownFrame i32) (local $frame i32)
+  (local $bytesBy i64) (local $bytesFor i64)
+  (local.set $heldDomid (i32.const -1))
+  (local.set $callerBlock (call $domainBlock (local.get $caller)))
+  (block $stop
+    (br_if $stop (i32.eqz (local.get $callerBlock)))
+    (loop $next
+      (br_if $stop (i32.ge_s (local.get $done) (local.get $count)))
+      (local.set $length (i32.load16_u offset=32 (local.get $element)))
+      (br_if $stop (i32.eqz (local.get $length)))
+      (local.set $direction (i32.load16_u offset=34 (local.get $element)))
+      (if (i32.eq (local.get $direction) (i32.const 1))
+        (then
+          (local.set $granted (local.get $element))
+          (local.set $own (i32.add (local.get $element) (i32.const 16)))
+          (local.set $bits (i32.const 8)))
+        (else
+          (br_if $stop (i32.ne (local.get $direction) (i32.const 2)))
+          (local.set $granted (i32.add (local.get $element) (i32.const 16)))
+          (local.set $own (local.get $element))
+          (local.set $bits (i32.const 24))))
+      (local.set $ref (i32.load (local.get $granted)))
+      (local.set $domid (i32.load16_u offset=8 (local.get $granted)))
+      (local.set $offset (i32.load16_u offset=10 (local.get $granted)))
+      (local.set $ownOffset (i32.load16_u offset=10 (local.get $own)))
+      (br_if $stop (i32.gt_u (i32.add (local.get $offset) (local.get $length)) (i32.const 4096)))
+      (br_if $stop (i32.gt_u (i32.add (local.get $ownOffset) (local.get $length)) (i32.const 4096)))
+      (if (i32.lt_s (i32.add (local.get $done) (i32.const 1)) (local.get $count))
+        (then (br_if $stop (call $kept (local.get $element) (local.get $direction)))))
+      (local.set $ownFrame (call $ownFrame (local.get $callerBlock) (local.get $own)))
+      (br_if $stop (i32.lt_s (local.get $ownFrame) (i32.const 0)))
+      (if (i32.ne (local.get $domid) (local.get $heldDomid))
+        (then
+          (if (i32.ge_s (local.get $heldDomid) (i32.const 0))
+            (then
+              (call $letGo (local.get $table) (local.get $caller) (local.get $heldDomid) (local.get $bytesFor))
+              (local.set $bytesFor (i64.const 0))
+              (local.set $heldDomid (i32.const -1))))
+          (local.set $block (call $domainBlock (local.get $domid)))
+          (br_if $stop (i32.eqz (local.get $block)))
+          (local.set $table (call $tableOf (local.get $block)))
+          (br_if $stop (i32.eqz (call $readLock (local.get $table))))
+          (local.set $heldDomid (local.get $domid))))
+      (br_if $stop (i32.eqz (call $isRef (local.get $table) (local.get $ref))))
+      (local.set $record (call $activeEntry (local.get $table) (local.get $ref)))
+      (br_if $stop (i32.eqz (call $lockIdleRecord (local.get $record))))
+      (local.set $entry (call $sharedEntry (local.get $table) (local.get $ref)))
+      (local.set $frame (i32.const -1))
+      (if
+        (call $setInUse
+          (local.get $table) (local.get $ref) (local.get $entry) (i32.const 1) (local.get $caller) (local.get $bits))
+        (then
+          (local.set $frame
+            (call $grantedFrame (local.get $block) (local.get $entry) (local.get $offset) (local.get $length)))
+          (if (i32.ge_s (local.get $frame) (i32.const 0))
+            (then
+              (local.set $offset (i32.add (i32.shl (local.get $frame) (i32.const 12)) (local.get $offset)))
+              (local.set $ownOffset (i32.add (i32.shl (local.get $ownFrame) (i32.const 12)) (local.get $ownOffset)))
+              (if (i32.eq (local.get $direction) (i32.const 1))
+                (then (memory.copy (local.get $ownOffset) (local.get $offset) (local.get $length)))
+                (else (memory.copy (local.get $offset) (local.get $ownOffset) (local.get $length))))))
+          (call $clearInUse (local.get $table) (local.get $ref) (local.get $bits))))
+      (call $unlockRecord (local.get $record))
+      (br_if $stop (i32.lt_s (local.get $frame) (i32.const 0)))
+      (i32.store16 offset=36 (local.get $element) (i32.const 0))
+      (local.set $bytesBy (i64.add (local.get $bytesBy) (i64.extend_i32_u (local.get $length))))
+      (local.set $bytesFor (i64.add (local.get $bytesFor) (i64.extend_i32_u (local.get $length))))
+      (local.set $element (i32.add (local.get $element) (i32.const 40)))
+      (local.set $done (i32.add (local.get $done) (i32.const 1)))
+      (br $next)))
+  (if (i32.ge_s (local.get $heldDomid) (i32.const 0))
+    (then (call $letGo (local.get $table) (local.get $caller) (local.get $heldDomid) (local.get $bytesFor))))
+  (call $countCopiedBy (local.get $callerBlock) (local.get $bytesBy))
+  (local.get $done))
