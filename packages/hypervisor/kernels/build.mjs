@@ -16,7 +16,9 @@ function joined(kernel) {
   const origins = [`${kernel}:0`];
   let text = OPENING;
   for (const file of readdirSync(join(kernels, kernel)).sort()) {
-    const lines = readFileSync(join(kernels, kernel, file), 'utf8').trimEnd().split('\n');
+    const lines = readFileSync(join(kernels, kernel, file), 'utf8')
+      .trimEnd()
+      .split('\n');
     for (const [index] of lines.entries()) origins.push(`${kernel}/${file}:${index + 1}`);
     text += `${lines.join('\n')}\n`;
   }
@@ -34,7 +36,10 @@ function compiled(wabt, kernel) {
   } catch (error) {
     // wabt names lines of the joined text.
     const placed = new RegExp(`\\b${kernel}:(\\d+)`, 'g');
-    throw new Error(error.message.replace(placed, (_, line) => origins[line - 1] ?? kernel), { cause: error });
+    throw new Error(
+      error.message.replace(placed, (_, line) => origins[line - 1] ?? kernel),
+      { cause: error },
+    );
   }
 }
 

@@ -10,7 +10,9 @@ import {
   type GrantAccess,
   type GrantCopyBatch,
   type GrantEntries,
+  type GrantPublications,
   type GrantRef,
+  type GrantRevocations,
   type GrantStatistics,
   GrantStatus,
   type GrantTable,
@@ -26,6 +28,7 @@ import {
   type XenStore,
 } from '@netchannel2/xen';
 import { VirtualTimeScheduler } from 'rxjs';
+import { PlainPublications, PlainRevocations } from './plain-runs.fixture';
 
 /**
  * Two domains on plain memory, with just enough of Xen for a link: grants are checked at each copy, events and deferred
@@ -330,6 +333,14 @@ export class PlainGrants implements GrantTable, GrantEntries {
   revoke(ref: GrantRef): boolean {
     this.kinds[ref] = FREE;
     return this.held[ref] === 0;
+  }
+
+  createPublications(capacity: number): GrantPublications {
+    return new PlainPublications(this, capacity);
+  }
+
+  createRevocations(capacity: number): GrantRevocations {
+    return new PlainRevocations(this, capacity);
   }
 
   inUse(ref: GrantRef): boolean {

@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+import type { GrantPublications, GrantRevocations } from './grant-runs';
 import type { DomainId, GrantRef, GuestFrame } from './ids';
 import type { PageArea } from './memory';
 
@@ -80,6 +81,10 @@ export interface GrantEntries {
    * but page and reference must stay reserved (spec grant-tables.md §5.2).
    */
   revoke(ref: GrantRef): boolean;
+  /** A run of grants to be published by one call; `undefined` when the domain has no memory left for it. */
+  createPublications(capacity: number): GrantPublications | undefined;
+  /** A run of grants to be revoked by one call; `undefined` when the domain has no memory left for it. */
+  createRevocations(capacity: number): GrantRevocations | undefined;
   /** Whether a peer uses the grant right now; a hint only. */
   inUse(ref: GrantRef): boolean;
   /**

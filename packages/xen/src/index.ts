@@ -4,6 +4,7 @@ export * from './errno';
 export * from './event-channels';
 export * from './foreign-memory';
 export * from './frame';
+export * from './grant-runs';
 export * from './grant-status';
 export * from './grant-table';
 export * from './granted-frame';

@@ -8,7 +8,7 @@ import { V1_FRAME, V2_FRAME, V2_RANGE } from '../layout/entries';
 import { GTF_in_use } from '../layout/entry-flags';
 
 /**
- * The four hot operations. Entries are indices of their first 32-bit word, status words indices among 16-bit words of
+ * The hot operations. Entries are indices of their first 32-bit word, status words indices among 16-bit words of
  * the machine memory. A machine may have kernels for them.
  */
 export interface EntryAccess {
@@ -25,10 +25,63 @@ export interface EntryAccess {
   revokeV1(entry: number): number;
   /** Clears the flags, then looks at the status. @returns 1 when nobody uses the grant any more, else 0. */
   revokeV2(entry: number, status: number): number;
+  /**
+   * {@link publishV1} for each of a run.
+   *
+   * @param list index of the word where the run lies, {@link PUBLICATION_WORDS} for each: entry, range, frame, header.
+   */
+  publishRunV1(list: number, count: number): void;
+  /** {@link publishV2} for each of a run. */
+  publishRunV2(list: number, count: number): void;
+  /**
+   * {@link revokeV1} for numbers `first` … `count` - 1 of a run, up to one in use.
+   *
+   * @param list index of the word where the run lies, {@link REVOCATION_WORDS} for each: entry, status.
+   * @returns the number of the first in use, `count` when there is none.
+   */
+  revokeRunV1(list: number, first: number, count: number): number;
+  /** {@link revokeV2} for all of them, and what {@link revokeRunV1} answers. */
+  revokeRunV2(list: number, first: number, count: number): number;
 }
+
+/** Words of a publication in a run. */
+export const PUBLICATION_WORDS = 4;
+/** Words of a revocation in a run. */
+export const REVOCATION_WORDS = 2;
 
 /** The operations by `Atomics`: what a kernel must do, in words. */
 export function atomicEntryAccess(words: Int32Array, halfwords: Uint16Array): EntryAccess {
+  const single = atomicSingleAccess(words, halfwords);
+  const word = (index: number) => words[index] as number;
+  return {
+    ...single,
+    publishRunV1(list, count) {
+      for (let at = list; at < list + count * PUBLICATION_WORDS; at += PUBLICATION_WORDS)
+        single.publishV1(word(at), word(at + 2), word(at + 3));
+    },
+    publishRunV2(list, count) {
+      for (let at = list; at < list + count * PUBLICATION_WORDS; at += PUBLICATION_WORDS)
+        single.publishV2(word(at), word(at + 1), word(at + 2), word(at + 3));
+    },
+    revokeRunV1(list, first, count) {
+      let number = first;
+      while (number < count && single.revokeV1(word(list + number * REVOCATION_WORDS)) === 1) number++;
+      return number;
+    },
+    revokeRunV2(list, first, count) {
+      let number = first;
+      for (; number < count; number++) {
+        const at = list + number * REVOCATION_WORDS;
+        if (single.revokeV2(word(at), word(at + 1)) === 0) break;
+      }
+      return number;
+    },
+  };
+}
+
+type SingleAccess = Pick<EntryAccess, 'publishV1' | 'publishV2' | 'revokeV1' | 'revokeV2'>;
+
+function atomicSingleAccess(words: Int32Array, halfwords: Uint16Array): SingleAccess {
   return {
     publishV1(entry, frame, header) {
       words[entry + V1_FRAME] = frame;

@@ -8,7 +8,9 @@ import {
   type DomainMemory,
   type GrantAccess,
   type GrantEntries,
+  type GrantPublications,
   type GrantRef,
+  type GrantRevocations,
   type GrantStatistics,
   type GrantTable,
   type GrantTableVersion,
@@ -36,7 +38,8 @@ import {
 } from '../layout/entry-flags';
 import { DeferredEnds } from './deferred-ends';
 import { endShare } from './end-share';
-import { atomicEntryAccess, type EntryAccess } from './entry-access';
+import { atomicEntryAccess, type EntryAccess, PUBLICATION_WORDS, REVOCATION_WORDS } from './entry-access';
+import { needsVersion2, PublicationRun, RevocationRun, type RunTable, runArea } from './entry-runs';
 import { ReferenceAllocator } from './reference-allocator';
 import { type GuestPlatform, TableFrames } from './table-frames';
 
@@ -53,12 +56,13 @@ export interface GuestGrantTableParts extends GuestPlatform {
   readonly revokedCounter: number;
 }
 
-export class GuestGrantTable implements GrantTable, GrantEntries {
+export class GuestGrantTable implements GrantTable, GrantEntries, RunTable {
   readonly version: GrantTableVersion;
   readonly version2: boolean;
   readonly #words: Int32Array;
   readonly #halfwords: Uint16Array;
-  readonly #access: EntryAccess;
+  /** @internal */
+  readonly access: EntryAccess;
   readonly #counters: Float64Array;
   readonly #published: number;
   readonly #revoked: number;
@@ -71,13 +75,14 @@ export class GuestGrantTable implements GrantTable, GrantEntries {
   #inUseAnswers = 0;
   #deferredEnded = 0;
   #exhausted = 0;
-  #stopped = false;
+  /** The domain has ended. @internal */
+  stopped = false;
 
   /** @param wanted the version the kernel asks for; Xen may allow 1 only. */
   constructor(parts: GuestGrantTableParts, wanted: GrantTableVersion) {
     this.#words = parts.argument.words;
     this.#halfwords = parts.halfwords;
-    this.#access = parts.access ?? atomicEntryAccess(parts.argument.words, parts.halfwords);
+    this.access = parts.access ?? atomicEntryAccess(parts.argument.words, parts.halfwords);
     this.#counters = parts.counters;
     this.#published = parts.publishedCounter;
     this.#revoked = parts.revokedCounter;
@@ -115,7 +120,7 @@ export class GuestGrantTable implements GrantTable, GrantEntries {
 
   /** The domain has ended: its table may soon be another's, so nothing is written any more. */
   stop(): void {
-    this.#stopped = true;
+    this.stopped = true;
     this.#deferred.stop();
     this.#references.stop();
   }
@@ -126,7 +131,7 @@ export class GuestGrantTable implements GrantTable, GrantEntries {
   }
 
   #allocateGrowing(): GrantRef {
-    if (!this.#stopped && this.#frames.grow(this.#shared.length + 1)) {
+    if (!this.stopped && this.#frames.grow(this.#shared.length + 1)) {
       this.#references.extend(this.#frames.entries);
       return grantRef(this.#references.take());
     }
@@ -135,21 +140,21 @@ export class GuestGrantTable implements GrantTable, GrantEntries {
   }
 
   free(ref: GrantRef): void {
-    if (!this.#stopped) this.#references.put(ref);
+    if (!this.stopped) this.#references.put(ref);
   }
 
   whenFree(count: number, served: () => void): () => void {
-    while (this.#references.free < count && !this.#stopped && this.#frames.grow(this.#shared.length + 1)) {
+    while (this.#references.free < count && !this.stopped && this.#frames.grow(this.#shared.length + 1)) {
       this.#references.extend(this.#frames.entries);
     }
     return this.#references.whenFree(count, served);
   }
 
   publishFullPage(ref: GrantRef, peer: DomainId, frame: GuestFrame, readonly: boolean): void {
-    if (this.#stopped) return;
+    if (this.stopped) return;
     const header = (readonly ? GTF_permit_access | GTF_readonly : GTF_permit_access) | (peer << 16);
-    if (this.version2) this.#access.publishV2(this.#entryV2(ref), 0, frame, header);
-    else this.#access.publishV1(this.#entryV1(ref), frame, header);
+    if (this.version2) this.access.publishV2(this.#entryV2(ref), 0, frame, header);
+    else this.access.publishV1(this.#entryV1(ref), frame, header);
     this.#counters[this.#published] = (this.#counters[this.#published] as number) + 1;
   }
 
@@ -162,11 +167,11 @@ export class GuestGrantTable implements GrantTable, GrantEntries {
     readonly: boolean,
   ): void {
     if (!this.version2) throw needsVersion2('sub-page');
-    if (this.#stopped) return;
+    if (this.stopped) return;
     const flags = readonly
       ? GTF_permit_access | GTF_sub_page | GTF_readonly
       : GTF_permit_access | GTF_sub_page;
-    this.#access.publishV2(this.#entryV2(ref), offset | (length << 16), frame, flags | (peer << 16));
+    this.access.publishV2(this.#entryV2(ref), offset | (length << 16), frame, flags | (peer << 16));
     this.#counters[this.#published] = (this.#counters[this.#published] as number) + 1;
   }
 
@@ -178,17 +183,17 @@ export class GuestGrantTable implements GrantTable, GrantEntries {
     readonly: boolean,
   ): void {
     if (!this.version2) throw needsVersion2('transitive');
-    if (this.#stopped) return;
+    if (this.stopped) return;
     const flags = readonly ? GTF_transitive | GTF_readonly : GTF_transitive;
-    this.#access.publishV2(this.#entryV2(ref), owner, ownerRef, flags | (peer << 16));
+    this.access.publishV2(this.#entryV2(ref), owner, ownerRef, flags | (peer << 16));
     this.#counters[this.#published] = (this.#counters[this.#published] as number) + 1;
   }
 
   revoke(ref: GrantRef): boolean {
-    if (this.#stopped) return true;
+    if (this.stopped) return true;
     const cleared = this.version2
-      ? this.#access.revokeV2(this.#entryV2(ref), this.#statusWord(ref))
-      : this.#access.revokeV1(this.#entryV1(ref));
+      ? this.access.revokeV2(this.#entryV2(ref), this.statusWord(ref))
+      : this.access.revokeV1(this.#entryV1(ref));
     if (cleared === 0) {
       this.#inUseAnswers++;
       return false;
@@ -197,16 +202,26 @@ export class GuestGrantTable implements GrantTable, GrantEntries {
     return true;
   }
 
+  createPublications(capacity: number): GrantPublications | undefined {
+    const area = runArea(this.#memory, capacity, PUBLICATION_WORDS);
+    return area === undefined ? undefined : new PublicationRun(capacity, this, this.#memory, area);
+  }
+
+  createRevocations(capacity: number): GrantRevocations | undefined {
+    const area = runArea(this.#memory, capacity, REVOCATION_WORDS);
+    return area === undefined ? undefined : new RevocationRun(capacity, this, this.#memory, area);
+  }
+
   inUse(ref: GrantRef): boolean {
-    if (this.#stopped) return false;
+    if (this.stopped) return false;
     const bits = this.version2
-      ? Atomics.load(this.#halfwords, this.#statusWord(ref))
+      ? Atomics.load(this.#halfwords, this.statusWord(ref))
       : Atomics.load(this.#words, this.#entryV1(ref));
     return (bits & GTF_in_use) !== 0;
   }
 
   revokeDeferred(ref: GrantRef, ended?: () => void): void {
-    if (this.#stopped) return;
+    if (this.stopped) return;
     if (!this.revoke(ref)) {
       this.#deferred.add(ref, ended);
       return;
@@ -231,7 +246,7 @@ export class GuestGrantTable implements GrantTable, GrantEntries {
     return {
       area,
       refs,
-      end: () => (this.#stopped || area.byteLength === 0 ? 0 : endShare(this, this.#memory, area, refs)),
+      end: () => (this.stopped || area.byteLength === 0 ? 0 : endShare(this, this.#memory, area, refs)),
     };
   }
 
@@ -250,13 +265,28 @@ export class GuestGrantTable implements GrantTable, GrantEntries {
     return (this.#shared[ref >>> V2_ENTRIES_SHIFT] as number) + ((ref & (V2_ENTRIES_PER_FRAME - 1)) << 2);
   }
 
-  #statusWord(ref: number): number {
+  /** @internal */
+  statusWord(ref: number): number {
     return (this.#status[ref >>> STATUS_WORDS_SHIFT] as number) + (ref & (STATUS_WORDS_PER_FRAME - 1));
   }
-}
 
-function needsVersion2(kind: string): Error {
-  return new Error(
-    `${kind} grants need grant table version 2; this domain runs version 1 (see capabilities)`,
-  );
+  /** @internal */
+  entryWord(ref: number): number {
+    return this.version2 ? this.#entryV2(ref) : this.#entryV1(ref);
+  }
+
+  /** @internal */
+  countPublished(count: number): void {
+    this.#counters[this.#published] = (this.#counters[this.#published] as number) + count;
+  }
+
+  /** @internal */
+  countRevoked(count: number): void {
+    this.#counters[this.#revoked] = (this.#counters[this.#revoked] as number) + count;
+  }
+
+  /** @internal */
+  countInUse(): void {
+    this.#inUseAnswers++;
+  }
 }

@@ -12,7 +12,7 @@
   (i64.store offset=8 (local.get $entry) (i64.extend_i32_u (local.get $frame)))
   (i32.atomic.store (local.get $entry) (local.get $header)))
 
-(func (export "revokeV1") (param $entry i32) (result i32)
+(func $revokeV1 (export "revokeV1") (param $entry i32) (result i32)
   (local $header i32) (local $found i32)
   (local.set $entry (i32.shl (local.get $entry) (i32.const 2)))
   (local.set $header (i32.atomic.load (local.get $entry)))

@@ -39,6 +39,10 @@ export function loadKernels(memory: WasmMemory): Kernels {
       publishV2: grants.publishV2 as EntryAccess['publishV2'],
       revokeV1: grants.revokeV1 as EntryAccess['revokeV1'],
       revokeV2: grants.revokeV2 as EntryAccess['revokeV2'],
+      publishRunV1: grants.publishRunV1 as EntryAccess['publishRunV1'],
+      publishRunV2: grants.publishRunV2 as EntryAccess['publishRunV2'],
+      revokeRunV1: grants.revokeRunV1 as EntryAccess['revokeRunV1'],
+      revokeRunV2: grants.revokeRunV2 as EntryAccess['revokeRunV2'],
     },
   };
 }

@@ -2,6 +2,7 @@ import { type Domain, type GrantEntries, GrantStatus, NO_GRANT_REF } from '@netc
 import { describe, expect, it } from 'vitest';
 import { type DomainTrio, type DomainTrioFactory, mappingOf, required, withDomains } from './domain-trio';
 import { describeGrantReferences } from './grant-references';
+import { describeGrantRuns } from './grant-runs';
 import { bytesOf, copyInto, copyOut, filledPages } from './page-bytes';
 
 type EntriesTest = (entries: GrantEntries, trio: DomainTrio) => void | Promise<void>;
@@ -301,6 +302,7 @@ export function describeTransitiveGrants(name: string, factory: DomainTrioFactor
 export function describeGrantTable(name: string, factory: DomainTrioFactory): void {
   describeGrantEntries(name, factory);
   describeGrantReferences(name, factory);
+  describeGrantRuns(name, factory);
   describeSubPageGrants(name, factory);
   describeTransitiveGrants(name, factory);
 }
