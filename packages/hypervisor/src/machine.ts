@@ -57,6 +57,8 @@ export interface GrantTableCommandLine {
   readonly transfer?: boolean;
   /** What a copy of length 0 does: succeed at once as in current Xen (default), or be checked as in 4.17. */
   readonly zeroLengthCopy?: 'succeed' | 'check';
+  /** Whether the first copy to write through a grant in use looks at its entry again: XSA-500, 4.17.7. Default true. */
+  readonly pinnedCopyCheck?: boolean;
   /** Which Xen this is: on `arm`, HVM domains may use every operation, and there is cache_flush. Default `x86`. */
   readonly architecture?: 'x86' | 'arm';
 }
@@ -122,6 +124,7 @@ export class Machine {
       transitive: options.transitiveGrants ?? true,
       transfer: this.#grantTables.transfer ?? true,
       zeroLengthCopy: this.#grantTables.zeroLengthCopy ?? 'succeed',
+      pinnedCopyCheck: this.#grantTables.pinnedCopyCheck ?? true,
       architecture: this.#grantTables.architecture ?? 'x86',
     };
     this.crashes$ = this.#crashes.asObservable();

@@ -104,31 +104,6 @@ export class ScriptRunner {
     return lines;
   }
 
-  /** Mappings of a grant that dom0 holds. */
-  mappingsOf(domain: number, ref: number): readonly Mapping[] {
-    const owner = domain === DOMID_SELF ? 0 : domain;
-    return [...this.mappings.values()].filter((each) => each.domain === owner && each.ref === ref);
-  }
-
-  /** The frame an entry names now, as its owner names it. */
-  frameNamed(domain: number, ref: number): bigint {
-    const table = domain === DOMID_SELF ? 0 : domain;
-    const { entries } = this.machine.table(table);
-    const at = this.at(table, ref);
-    return this.versionOf(table) === 1
-      ? BigInt(entries.getUint32(at + 4, LITTLE))
-      : entries.getBigUint64(at + 8, LITTLE);
-  }
-
-  /** Makes all pages what they are on another machine. */
-  takePagesOf(other: ScriptRunner): void {
-    for (const domain of [0, ...GUESTS]) {
-      for (let page = 0; page < PAGES_PER_DOMAIN; page++) {
-        this.machine.page({ domain, page }).bytes.set(other.machine.page({ domain, page }).bytes);
-      }
-    }
-  }
-
   private versionOf(table: number): 1 | 2 {
     return table === 0 ? this.ownVersion : this.machine.table(table).version;
   }

@@ -1,4 +1,4 @@
-import { Machine } from '@netchannel2/hypervisor';
+import { type GrantTableCommandLine, Machine } from '@netchannel2/hypervisor';
 import { PAGE_SIZE, type PageArea } from '@netchannel2/xen';
 import { type DifferentialMachine, GUESTS, PAGES_PER_DOMAIN, TABLE_VERSIONS } from './grant-script';
 
@@ -9,9 +9,19 @@ const MEMORY_BYTES = 32 << 20;
 /** A PV domain's window for mappings begins above the machine's memory; its own code takes frames from the start. */
 const FIRST_HOST_FRAME = MEMORY_BYTES / PAGE_SIZE + 2048;
 
-/** dom0 and three guests of a simulated Xen that follows Xen 4.17 where later ones differ. */
-export function simulatedDifferentialMachine(): DifferentialMachine & { close(): void } {
-  const machine = Machine.boot({ memoryBytes: MEMORY_BYTES, grantTables: { zeroLengthCopy: 'check' } });
+/** What a Xen of this version, like `4.17.5`, does where others differ. */
+function grantTablesOf(xenVersion: string): GrantTableCommandLine {
+  const [major = 0, minor = 0, patch = 0] = xenVersion.split('.').map((part) => Number.parseInt(part, 10));
+  const series = major * 100 + minor;
+  return {
+    zeroLengthCopy: series <= 417 ? 'check' : 'succeed',
+    pinnedCopyCheck: series > 417 || (series === 417 && patch >= 7),
+  };
+}
+
+/** dom0 and three guests of a simulated Xen of some version. */
+export function simulatedDifferentialMachine(xenVersion: string): DifferentialMachine & { close(): void } {
+  const machine = Machine.boot({ memoryBytes: MEMORY_BYTES, grantTables: grantTablesOf(xenVersion) });
   const { hypervisor } = machine;
   const dom0 = machine.createDomain({ name: 'dom0', grantTableVersion: 1, memoryPages: 512 });
   const argumentPages = dom0.memory.allocate(2);

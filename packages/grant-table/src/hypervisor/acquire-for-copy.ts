@@ -144,14 +144,11 @@ function recordEntry(
   const range = subPage ? (words[header + V2_RANGE] as number) | RANGE_SUB_PAGE : RANGE_WHOLE_PAGE;
   const offsetBeyond = subPage && ((words[header + V2_RANGE] as number) & RANGE_SUB_PAGE) !== 0;
   const guestFrame = namedFrame(words, block, header);
-  const frame = resolveFrame(machine, domid, guestFrame, write);
+  let frame = resolveFrame(machine, domid, guestFrame, write);
   let status: number = frame < 0 ? frame : GrantStatus.okay;
-  if (
-    status === GrantStatus.okay &&
-    pinned &&
-    !sameRecord(words, active, domid, frame, range, offsetBeyond)
-  ) {
-    status = GrantStatus.generalError;
+  if (status === GrantStatus.okay && pinned) {
+    if (!machine.options.pinnedCopyCheck) frame = words[active + ACTIVE_MACHINE_FRAME] as number;
+    else if (!sameRecord(words, active, domid, frame, range, offsetBeyond)) status = GrantStatus.generalError;
   }
   if (status === GrantStatus.okay && !host.acquirePage(frame, domid, write)) status = GrantStatus.badPage;
   if (status !== GrantStatus.okay) {

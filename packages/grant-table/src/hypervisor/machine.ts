@@ -17,6 +17,11 @@ export interface GrantTableOptions {
    * as Xen 4.17. Default `'succeed'`.
    */
   readonly zeroLengthCopy?: 'succeed' | 'check';
+  /**
+   * Whether a copy that is the first to write through a grant in use checks that its entry still names what is pinned
+   * (XSA-500, from July 2026 on: 4.17.7). Without, it writes to the page that is pinned. Default true.
+   */
+  readonly pinnedCopyCheck?: boolean;
   /** `'arm'` has cache_flush, and lets HVM-like domains use every operation. Default `'x86'`. */
   readonly architecture?: 'x86' | 'arm';
   /** How long, in milliseconds, a change of a whole table waits for operations in flight. Default 1000. */
@@ -48,6 +53,7 @@ export function createGrantMachine(host: GrantTableHost, options: GrantTableOpti
       transitive: options.transitive ?? true,
       transfer: options.transfer ?? true,
       zeroLengthCopy: options.zeroLengthCopy ?? 'succeed',
+      pinnedCopyCheck: options.pinnedCopyCheck ?? true,
       architecture: options.architecture ?? 'x86',
       lockPatience: options.lockPatience ?? 1000,
     },

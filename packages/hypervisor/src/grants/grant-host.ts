@@ -136,9 +136,11 @@ export class MachineGrantHost implements GrantTableHost {
     }
   }
 
-  unmapHostAddress(caller: number, hostAddress: number, machineFrame: number, _flags: number): number {
+  unmapHostAddress(caller: number, hostAddress: number, machineFrame: number, flags: number): number {
     const block = this.domains.block(caller);
-    const removed = block !== 0 && this.#guestFrames.remove(block, hostAddress >>> PAGE_SHIFT, machineFrame);
+    const readonly = (flags & GNTMAP_READONLY) !== 0;
+    const removed =
+      block !== 0 && this.#guestFrames.remove(block, hostAddress >>> PAGE_SHIFT, machineFrame, readonly);
     return removed ? GrantStatus.okay : GrantStatus.generalError;
   }
 

@@ -39,7 +39,10 @@ export class GuestFrames {
   /**
    * Enters a grant mapping.
    *
-   * @returns `occupied` when a grant mapping lies there already, `outside` when there is no such guest frame.
+   * A PV domain's page table forgets a mapping that lay there: its handle stays, and its unmap finds nothing.
+   *
+   * @returns `occupied` when there is something that may not be replaced, for an HVM domain also a grant mapping;
+   * `outside` when there is no such guest frame.
    */
   enter(
     block: number,
@@ -50,22 +53,31 @@ export class GuestFrames {
     const words = this.#words;
     const slot = this.#slot(block, guestFrame);
     if (slot === NO_SLOT) return 'outside';
-    const kind = readonly ? PhysmapKind.grantReadonly : PhysmapKind.grantWritable;
-    const entry = frame | (kind << PHYSMAP_KIND_SHIFT);
+    const entry = frame | (grantKind(readonly) << PHYSMAP_KIND_SHIFT);
     const before = Atomics.load(words, slot);
     // An HVM domain's own page loses its address to the mapping, silently.
-    const replaceable = before === 0 || before >>> PHYSMAP_KIND_SHIFT === PhysmapKind.ram;
+    const replaceable =
+      before === 0 ||
+      (words[block + Block.kind] === DomainKind.hvm
+        ? before >>> PHYSMAP_KIND_SHIFT === PhysmapKind.ram
+        : isGrant(before));
     if (!replaceable) return 'occupied';
     return Atomics.compareExchange(words, slot, before, entry) === before ? 'entered' : 'occupied';
   }
 
-  /** Removes the grant mapping of exactly this frame; false, nothing done, when another or none lies there. */
-  remove(block: number, guestFrame: number, frame: number): boolean {
+  /**
+   * Removes the grant mapping of exactly this frame, for a PV domain of this access too; false, nothing done, when another
+   * or none lies there.
+   */
+  remove(block: number, guestFrame: number, frame: number, readonly: boolean): boolean {
+    const words = this.#words;
     const slot = this.#slot(block, guestFrame);
     if (slot === NO_SLOT) return false;
-    const entry = Atomics.load(this.#words, slot);
+    const entry = Atomics.load(words, slot);
     if (!isGrant(entry) || (entry & PHYSMAP_FRAME_MASK) !== frame) return false;
-    return Atomics.compareExchange(this.#words, slot, entry, 0) === entry;
+    const accessCounts = words[block + Block.kind] !== DomainKind.hvm;
+    if (accessCounts && entry >>> PHYSMAP_KIND_SHIFT !== grantKind(readonly)) return false;
+    return Atomics.compareExchange(words, slot, entry, 0) === entry;
   }
 
   /** Moves the mapping at one guest frame to another, empty one; false when there is nothing to move or no room. */
@@ -109,6 +121,10 @@ export class GuestFrames {
     if (index < 0 || index >= (this.#words[block + Block.physmapLength] as number)) return NO_SLOT;
     return (this.#words[block + Block.physmap] as number) + index;
   }
+}
+
+function grantKind(readonly: boolean): number {
+  return readonly ? PhysmapKind.grantReadonly : PhysmapKind.grantWritable;
 }
 
 function isGrant(entry: number): boolean {

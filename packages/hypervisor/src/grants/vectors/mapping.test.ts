@@ -207,6 +207,17 @@ const VERSION_1: readonly VectorRow[] = [
     [0, -1, [B], 1],
   ],
   [
+    'M42 PV: the page table forgets the mapping that lay there, whose handle can only go with its domain',
+    (b) => {
+      b.e(1, B, b.F);
+      const host = b.hostAddress();
+      const statuses = [b.map(2, { host }), b.map(6, { host }), b.un(1), b.un(0)];
+      return [...statuses, b.crashes, b.pin(), b.flags()];
+    },
+    [0, 0, 0, -1, [], 1, 0x19],
+    { kind: 'pv' },
+  ],
+  [
     'M43: handle and device address are written on success alone',
     (b) => {
       b.e(1, B, b.F);

@@ -140,6 +140,15 @@ const HVM: readonly VectorRow[] = [
     },
     [0, 0x19, 1],
   ],
+  [
+    'U25 PV: a page-table entry of other access is not this handle’s',
+    (b) => {
+      mapped(b, 6, 2);
+      return [b.unmap(b.mapping(1).host, 0, b.mapping(0).handle), b.flags(), b.pin()];
+    },
+    [-1, 0x19, 0x101],
+    { kind: 'pv' },
+  ],
 ];
 
 const VERSION_2: readonly VectorRow[] = [
