@@ -40,6 +40,7 @@ export {
 export * from './mac-address';
 export * from './peer-values';
 export { ConfigurationError } from './toolstack/configuration-error';
+export type { AttachOptions } from './toolstack/device-arrival';
 export {
   DEFAULT_BRIDGE,
   DEFAULT_MTU,
@@ -50,13 +51,8 @@ export type { DeviceEntry } from './toolstack/device-list';
 export type { DeviceIdentity } from './toolstack/device-nodes';
 export { type HotplugCall, type HotplugScript, interfaceName } from './toolstack/hotplug';
 export { formatRateNode, parseRate, parseRateNode, type RateLimit } from './toolstack/rate';
-export {
-  type AttachOptions,
-  type DetachOptions,
-  Toolstack,
-  ToolstackError,
-  type ToolstackOptions,
-} from './toolstack/toolstack';
+export { type DetachOptions, Toolstack, type ToolstackOptions } from './toolstack/toolstack';
+export { ToolstackError } from './toolstack/toolstack-error';
 export {
   parseVifList,
   parseVifSpecification,

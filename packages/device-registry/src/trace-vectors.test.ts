@@ -7,7 +7,7 @@ import { requireDecimal } from './peer-values';
 import { writeState } from './state-node';
 import { fakeBackend, fakeFrontend, type Script } from './testing/fake-drivers';
 import { DOM0, GUEST, type RegistryLab, startLab } from './testing/registry-lab';
-import type { AttachOptions } from './toolstack/toolstack';
+import type { AttachOptions } from './toolstack/device-arrival';
 import { XenbusState } from './xenbus-state';
 
 const FE = '/local/domain/1/device/vif/0';
