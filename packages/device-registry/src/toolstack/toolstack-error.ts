@@ -2,14 +2,7 @@
 export class ToolstackError extends Error {
   override readonly name = 'ToolstackError';
   constructor(
-    readonly code:
-      | 'no-domain'
-      | 'no-device'
-      | 'exists'
-      | 'no-backend'
-      | 'refused'
-      | 'timeout'
-      | 'hotplug'
+    readonly code: 'no-domain' | 'no-device' | 'exists' | 'no-backend' | 'refused' | 'timeout' | 'hotplug',
     message: string,
   ) {
     super(message);
