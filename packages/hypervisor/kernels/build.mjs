@@ -1,10 +1,12 @@
 // Compiles kernels/ into src/machine/kernels.generated.ts: one base64 constant per directory. The files of a directory hold
-// functions and globals, one idea each; together they are one module over the machine memory, so that they share them.
+// functions and globals, one idea each; together they are one module over the machine memory, so that they share them; calls
+// are compiled away (inline.mjs).
 // Writes only when something changed, so that watchers and parallel test runs are not disturbed.
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import loadWabt from 'wabt';
+import { inlined } from './inline.mjs';
 
 const kernels = dirname(fileURLToPath(import.meta.url));
 const generated = join(kernels, '..', 'src', 'machine', 'kernels.generated.ts');
@@ -25,14 +27,19 @@ function joined(kernel) {
   return { text: `${text})`, origins };
 }
 
+function binaryOf(wabt, name, text) {
+  const module = wabt.parseWat(name, text, FEATURES);
+  module.validate(FEATURES);
+  const { buffer } = module.toBinary({});
+  module.destroy();
+  return Buffer.from(buffer);
+}
+
 function compiled(wabt, kernel) {
   const { text, origins } = joined(kernel);
   try {
-    const module = wabt.parseWat(kernel, text, FEATURES);
-    module.validate(FEATURES);
-    const { buffer } = module.toBinary({});
-    module.destroy();
-    return Buffer.from(buffer).toString('base64');
+    // What is wrong is found before anything is moved.
+    binaryOf(wabt, kernel, text);
   } catch (error) {
     // wabt names lines of the joined text.
     const placed = new RegExp(`\\b${kernel}:(\\d+)`, 'g');
@@ -41,6 +48,7 @@ function compiled(wabt, kernel) {
       { cause: error },
     );
   }
+  return binaryOf(wabt, `${kernel}, inlined`, inlined(text)).toString('base64');
 }
 
 export async function buildKernels() {
