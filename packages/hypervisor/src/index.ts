@@ -1,13 +1,8 @@
 export type { GrantEntryRecord, GrantTableRecord, GrantUse } from '@netchannel2/grant-table';
 export type { Leak } from './accounting/leaks';
 export { SimulatedDomain } from './guest/simulated-domain';
-export {
-  type DomainCrash,
-  type DomainOptions,
-  type GrantTableCommandLine,
-  Machine,
-  type MachineOptions,
-} from './machine';
+export { type DomainCrash, Machine } from './machine';
+export type { DomainOptions, GrantTableCommandLine, MachineOptions } from './machine-options';
 export { InProcessStore } from './store/in-process-store';
 export type { StoreService } from './store/store-service';
 export { type DomainHandle, transferList } from './workers/domain-handle';

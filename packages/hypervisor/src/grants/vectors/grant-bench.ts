@@ -8,7 +8,8 @@ import { VirtualTimeScheduler } from 'rxjs';
 import { Block } from '../../domains/domain-block';
 import type { SimulatedArea } from '../../guest/area';
 import type { SimulatedDomain } from '../../guest/simulated-domain';
-import { type DomainOptions, Machine, type MachineOptions } from '../../machine';
+import { Machine } from '../../machine';
+import type { DomainOptions, MachineOptions } from '../../machine-options';
 import type { MachineGrantHost } from '../grant-host';
 
 export const A = 1;
