@@ -13,10 +13,13 @@ import type { NetfrontSettings } from './options';
 import { Queue, type QueueOwner } from './queue';
 import { configureReceiveHash } from './receive-hash';
 import { mapStagedPages } from './staging';
+import type { TransmitQueue } from './transmit-queue';
 
 /** All queues of one connection with the backend: made by `prepare`, let go by `disconnect`. */
 export class Connection {
   private readonly queues: Queue[] = [];
+  /** The one queue of most connections. */
+  private readonly only: TransmitQueue | undefined;
   /** Only where the backend offers one and there is something to say. */
   control: ControlChannel | undefined;
 
@@ -31,6 +34,7 @@ export class Connection {
     const count = Math.max(1, Math.min(settings.queues, backend.maxQueues));
     try {
       while (this.queues.length < count) this.queues.push(new Queue(link, settings, backend, trusted, owner));
+      if (count === 1) this.only = this.queues[0]?.transmit;
       const isWanted = settings.staging || settings.receiveHash !== undefined;
       if (isWanted && backend.controlRing)
         this.control = new ControlChannel(link, (reason) => owner.broken(reason));
@@ -47,8 +51,8 @@ export class Connection {
 
   /** Sends on the queue of the frame's flow. */
   send(frame: Frame | Uint8Array): boolean {
-    const index = this.queues.length === 1 ? 0 : queueOf(frame, this.queues.length);
-    return this.queues[index]?.transmit.send(frame) ?? false;
+    if (this.only !== undefined) return this.only.send(frame);
+    return this.queues[queueOf(frame, this.queues.length)]?.transmit.send(frame) ?? false;
   }
 
   flush(): void {

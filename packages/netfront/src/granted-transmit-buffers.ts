@@ -4,11 +4,13 @@ import {
   type Domain,
   type DomainId,
   type GrantEntries,
+  type GrantPublications,
   type GrantRef,
+  type GrantRevocations,
   type LeasedPage,
   PAGE_SIZE,
 } from '@netchannel2/xen';
-import { takeGrantRefs } from './grant-refs';
+import { GrantRuns } from './grant-runs';
 import type { TransmitBuffers } from './transmit-buffers';
 
 /**
@@ -17,15 +19,22 @@ import type { TransmitBuffers } from './transmit-buffers';
  */
 export class GrantedTransmitBuffers implements TransmitBuffers {
   private readonly pages: (LeasedPage | undefined)[];
+  /** What is to be settled, in the order of the revocations. */
+  private readonly returnedIds: Int32Array;
+  private readonly returnedPages: (LeasedPage | undefined)[] = [];
+  private readonly publications: GrantPublications;
+  private readonly revocations: GrantRevocations;
 
   private constructor(
-    private readonly entries: GrantEntries,
     private readonly peer: DomainId,
-    private readonly refs: (GrantRef | undefined)[],
+    private readonly grants: GrantRuns,
     private readonly pool: FramePool,
     private readonly trusted: boolean,
   ) {
-    this.pages = refs.map(() => undefined);
+    this.publications = grants.publications;
+    this.revocations = grants.revocations;
+    this.returnedIds = new Int32Array(grants.refs.length);
+    this.pages = grants.refs.map(() => undefined);
   }
 
   /** @throws DeviceError when memory or references are short. */
@@ -37,13 +46,13 @@ export class GrantedTransmitBuffers implements TransmitBuffers {
     copyPages: number,
     trusted: boolean,
   ): GrantedTransmitBuffers {
-    const refs = takeGrantRefs(entries, idCount);
+    const grants = GrantRuns.take(entries, idCount);
     const pool = FramePool.create(domain.memory, copyPages);
     if (pool === undefined) {
-      for (const ref of refs) entries.free(ref);
+      grants.end();
       throw new DeviceError('ENOMEM', `no ${copyPages} adjacent pages for frames to be sent`);
     }
-    return new GrantedTransmitBuffers(entries, peer, refs, pool, trusted);
+    return new GrantedTransmitBuffers(peer, grants, pool, trusted);
   }
 
   get lendsAnyPage(): boolean {
@@ -65,11 +74,15 @@ export class GrantedTransmitBuffers implements TransmitBuffers {
   }
 
   lend(id: number, page: LeasedPage): GrantRef {
-    const ref = this.refs[id];
+    const ref = this.grants.refs[id];
     if (ref === undefined) throw new Error(`request id ${id} has no grant reference`);
-    this.entries.publishFullPage(ref, this.peer, page.frame, true);
+    this.publications.addFullPage(ref, this.peer, page.frame, true);
     this.pages[id] = page;
     return ref;
+  }
+
+  publish(): void {
+    this.publications.publish();
   }
 
   isLent(id: number): boolean {
@@ -77,26 +90,40 @@ export class GrantedTransmitBuffers implements TransmitBuffers {
   }
 
   takeBack(id: number): boolean {
-    const ref = this.refs[id];
     const page = this.pages[id];
-    if (ref === undefined || page === undefined) return true;
+    const ref = this.grants.refs[id];
+    if (page === undefined || ref === undefined) return false;
     this.pages[id] = undefined;
-    if (this.entries.revoke(ref)) {
-      page.release();
-      return true;
+    const at = this.revocations.length;
+    this.returnedIds[at] = id;
+    this.returnedPages[at] = page;
+    this.revocations.add(ref);
+    return true;
+  }
+
+  settle(): boolean {
+    const { revocations, returnedPages } = this;
+    const count = revocations.length;
+    if (count === 0) return true;
+    // A backend may answer what it was not shown yet: that must not become visible afterwards.
+    if (this.publications.length > 0) this.publications.publish();
+    let isFree = true;
+    for (let at = 0; at < count; at += 1) {
+      const inUse = revocations.revoke(at);
+      for (; at < inUse; at += 1) returnedPages[at]?.release();
+      if (inUse === count) break;
+      isFree = false;
+      const page = returnedPages[at];
+      this.grants.giveUp(this.returnedIds[at] as number, () => page?.release());
     }
-    this.refs[id] = undefined;
-    this.entries.revokeDeferred(ref, () => page.release());
-    return false;
+    revocations.clear();
+    return isFree;
   }
 
   close(): void {
-    for (let id = 0; id < this.refs.length; id += 1) {
-      this.takeBack(id);
-      const ref = this.refs[id];
-      if (ref !== undefined) this.entries.free(ref);
-      this.refs[id] = undefined;
-    }
+    for (let id = 0; id < this.pages.length; id += 1) this.takeBack(id);
+    this.settle();
+    this.grants.end();
     this.pool.close();
   }
 }

@@ -5,8 +5,12 @@ import type { GrantRef, LeasedPage } from '@netchannel2/xen';
  * grant entries grants a page of its pool while it is posted; one that cannot posts pages that are shared for good, and copies.
  */
 export interface PostedBuffers {
-  /** Posts a page in `slot`; {@link NO_GRANT_REF} when all pages are posted or retained. */
+  /** Posts a page in `slot`, from the next `publish` on; {@link NO_GRANT_REF} when all pages are posted or retained. */
   post(slot: number): GrantRef;
+  /** Makes visible what was posted since; done before requests are published. */
+  publish(): void;
+  /** Takes the pages of `count` slots, from `first` on, out of the backend's reach at once; each is collected afterwards. */
+  withdraw(first: number, count: number): void;
   /**
    * Ends what `post` began and hands a page with the bytes, and its lease, to the caller.
    *

@@ -4,27 +4,40 @@ import {
   type Domain,
   type DomainId,
   type GrantEntries,
+  type GrantPublications,
   type GrantRef,
+  type GrantRevocations,
   type LeasedPage,
   NO_GRANT_REF,
   PAGE_SIZE,
 } from '@netchannel2/xen';
-import { takeGrantRefs } from './grant-refs';
+import { GrantRuns } from './grant-runs';
 import type { PostedBuffers } from './posted-buffers';
 
 /**
- * A page of the pool for each posted buffer, granted writable while it is posted. For a backend that is not trusted pages are zeroed first: they may hold frames of others.
+ * A page of the pool for each posted buffer, granted writable while it is posted. For a backend that is not trusted pages
+ * are zeroed first: they may hold frames of others.
  */
 export class ReceiveBuffers implements PostedBuffers {
   private readonly pages: (LeasedPage | undefined)[];
+  /** By slot: 1 once its page is out of the backend's reach. */
+  private readonly withdrawn: Uint8Array;
+  /** Slots being withdrawn, in the order of the revocations. */
+  private readonly slots: Int32Array;
+  private readonly publications: GrantPublications;
+  private readonly revocations: GrantRevocations;
 
   private constructor(
-    private readonly entries: GrantEntries,
     private readonly peer: DomainId,
-    private readonly refs: (GrantRef | undefined)[],
+    private readonly grants: GrantRuns,
     private readonly pool: FramePool,
     private readonly trusted: boolean,
   ) {
+    const { refs } = grants;
+    this.publications = grants.publications;
+    this.revocations = grants.revocations;
+    this.withdrawn = new Uint8Array(refs.length);
+    this.slots = new Int32Array(refs.length);
     this.pages = refs.map(() => undefined);
   }
 
@@ -37,46 +50,68 @@ export class ReceiveBuffers implements PostedBuffers {
     pageCount: number,
     trusted: boolean,
   ): ReceiveBuffers {
-    const refs = takeGrantRefs(entries, slotCount);
+    const grants = GrantRuns.take(entries, slotCount);
     const pool = FramePool.create(domain.memory, pageCount);
     if (pool === undefined) {
-      for (const ref of refs) entries.free(ref);
+      grants.end();
       throw new DeviceError('ENOMEM', `no ${pageCount} adjacent pages for received frames`);
     }
-    return new ReceiveBuffers(entries, peer, refs, pool, trusted);
+    return new ReceiveBuffers(peer, grants, pool, trusted);
   }
 
   post(slot: number): GrantRef {
-    const ref = this.refs[slot];
+    const ref = this.grants.refs[slot];
+    if (ref === undefined) return NO_GRANT_REF;
     const page = this.pool.take();
-    if (page === undefined || ref === undefined) {
-      page?.release();
-      return NO_GRANT_REF;
-    }
+    if (page === undefined) return NO_GRANT_REF;
     if (!this.trusted) page.bytes.fill(0, page.base, page.base + PAGE_SIZE);
-    this.entries.publishFullPage(ref, this.peer, page.frame, false);
+    this.publications.addFullPage(ref, this.peer, page.frame, false);
     this.pages[slot] = page;
     return ref;
   }
 
+  publish(): void {
+    this.publications.publish();
+  }
+
+  withdraw(first: number, count: number): void {
+    const { revocations, slots, pages, withdrawn } = this;
+    const { refs } = this.grants;
+    const mask = slots.length - 1;
+    for (let index = 0; index < count; index += 1) {
+      const slot = (first + index) & mask;
+      const ref = refs[slot];
+      if (ref === undefined || pages[slot] === undefined || withdrawn[slot] === 1) continue;
+      slots[revocations.length] = slot;
+      revocations.add(ref);
+    }
+    const { length } = revocations;
+    for (let at = 0; at < length; at += 1) {
+      const inUse = revocations.revoke(at);
+      for (; at < inUse; at += 1) withdrawn[slots[at] as number] = 1;
+      if (inUse < length) this.giveUp(slots[at] as number);
+    }
+    revocations.clear();
+  }
+
   collect(slot: number): LeasedPage | undefined {
-    const ref = this.refs[slot];
+    if (this.withdrawn[slot] === 0) this.withdraw(slot, 1);
     const page = this.pages[slot];
-    if (ref === undefined || page === undefined) return undefined;
+    this.withdrawn[slot] = 0;
     this.pages[slot] = undefined;
-    if (this.entries.revoke(ref)) return page;
-    this.refs[slot] = undefined;
-    this.entries.revokeDeferred(ref, () => page.release());
-    return undefined;
+    return page;
   }
 
   close(): void {
-    for (let slot = 0; slot < this.refs.length; slot += 1) {
-      this.collect(slot)?.release();
-      const ref = this.refs[slot];
-      if (ref !== undefined) this.entries.free(ref);
-      this.refs[slot] = undefined;
-    }
+    this.withdraw(0, this.pages.length);
+    for (let slot = 0; slot < this.pages.length; slot += 1) this.collect(slot)?.release();
+    this.grants.end();
     this.pool.close();
+  }
+
+  private giveUp(slot: number): void {
+    const page = this.pages[slot];
+    this.pages[slot] = undefined;
+    this.grants.giveUp(slot, () => page?.release());
   }
 }

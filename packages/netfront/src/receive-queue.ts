@@ -66,6 +66,7 @@ export class ReceiveQueue implements DeferredWork {
       ring.requestIndex = (ring.requestIndex + 1) | 0;
       out += 1;
     }
+    this.buffers.publish();
     if (ring.pushRequests()) this.domain.events.notify(this.port);
     if (out < this.posted) this.lookAgain();
   }
@@ -79,6 +80,9 @@ export class ReceiveQueue implements DeferredWork {
     if (!this.open) return;
     const ring = this.ring;
     let waiting = ring.responses();
+    // What was answered is the guest's again: one call for as many as this pass is sure to take.
+    if (waiting > 0)
+      this.buffers.withdraw(ring.responseIndex & this.mask, waiting < PASS_PACKETS ? waiting : PASS_PACKETS);
     for (let packets = 0; waiting > 0 && packets < PASS_PACKETS; packets += 1) {
       if (this.takeSingle()) {
         if (!this.open) return;

@@ -72,13 +72,23 @@ export class SharedTransmitBuffers implements TransmitBuffers {
     return ref;
   }
 
+  /** Everything is visible from the start. */
+  publish(): void {}
+
   isLent(id: number): boolean {
     return this.lent[id] !== undefined;
   }
 
   takeBack(id: number): boolean {
-    this.lent[id]?.release();
+    const page = this.lent[id];
+    if (page === undefined) return false;
     this.lent[id] = undefined;
+    page.release();
+    return true;
+  }
+
+  /** What is shared for good is not withdrawn. */
+  settle(): boolean {
     return true;
   }
 
@@ -120,6 +130,10 @@ export class SharedReceiveBuffers implements PostedBuffers {
     this.posted += 1;
     return ref;
   }
+
+  /** Everything is visible from the start, and stays so. */
+  publish(): void {}
+  withdraw(): void {}
 
   collect(slot: number): LeasedPage | undefined {
     this.posted -= 1;

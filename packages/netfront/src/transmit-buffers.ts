@@ -14,16 +14,20 @@ export interface TransmitBuffers extends CopyPages {
   readonly available: number;
   /** A page to copy bytes into, with one lease. */
   take(): LeasedPage | undefined;
-  /** Shows `page` to the backend for request `id`, and takes over one lease of it. */
+  /** Shows `page` to the backend for request `id` from the next `publish` on, and takes over one lease of it. */
   lend(id: number, page: LeasedPage): GrantRef;
+  /** Makes visible what was lent since; done before requests are published. */
+  publish(): void;
   /** Whether request `id` has a page out. */
   isLent(id: number): boolean;
-  /**
-   * Ends what `lend` began.
-   *
-   * @returns `false` when the backend still uses the page: it and its reference stay out of circulation until it lets go.
-   */
+  /** Notes that what `lend` began is to end, with the next `settle`. Answers whether request `id` had a page out. */
   takeBack(id: number): boolean;
+  /**
+   * Ends what was taken back.
+   *
+   * @returns `false` when the backend still uses a page: it and its reference stay out of circulation until it lets go.
+   */
+  settle(): boolean;
   /** Takes everything back. Pages in use follow when their use ends. */
   close(): void;
 }

@@ -7,20 +7,7 @@ import {
   parseHeaders,
   TcpSegments,
 } from '@netchannel2/frames';
-import {
-  DATA_SLOTS_MIN,
-  type ExtraType,
-  type FrontRing,
-  PACKET_BYTES_MAX,
-  RING_BROKEN,
-  TxFlag,
-  TxStatus,
-  txResponseId,
-  txResponseStatus,
-  writeGsoExtra,
-  writeMulticastExtra,
-  writeTxRequest,
-} from '@netchannel2/netif';
+import { DATA_SLOTS_MIN, type ExtraType, type FrontRing, PACKET_BYTES_MAX, TxFlag } from '@netchannel2/netif';
 import {
   type DeferredWork,
   type Domain,
@@ -28,12 +15,11 @@ import {
   type Frame,
   FrameChecksum,
   FrameSegmentation,
-  type LeasedPage,
   PAGE_SIZE,
 } from '@netchannel2/xen';
 import type { NetfrontCounters } from './frame-drops';
-import { MulticastEdits } from './multicast-edits';
 import type { TransmitBuffers } from './transmit-buffers';
+import { TransmitRing } from './transmit-ring';
 
 /** What the backend takes beyond plain packets of one slot. */
 export interface TransmitOffer {
@@ -56,18 +42,16 @@ export class TransmitQueue implements DeferredWork {
   /** Broken or closed: what the backend wrote is not looked at any more. */
   private halted = false;
   private refused = false;
-  /** By request id: whether it is a frame's first, so that frames are counted rather than slots. */
-  private readonly starts: Uint8Array;
-  private readonly freeIds: Int32Array;
-  private freeIdCount: number;
+  private readonly ring: TransmitRing;
+  /** Whether pages are sent where they lie. */
+  private readonly lends: boolean;
   private readonly copy: CopiedPacket;
   private readonly headers = new PacketHeaders();
   private readonly segments = new TcpSegments();
-  private readonly edits = new MulticastEdits();
 
   constructor(
     private readonly domain: Domain,
-    private readonly ring: FrontRing,
+    ring: FrontRing,
     private readonly port: EventChannelPort,
     private readonly buffers: TransmitBuffers,
     private readonly offer: TransmitOffer,
@@ -76,9 +60,8 @@ export class TransmitQueue implements DeferredWork {
     private readonly broken: (reason: string) => void,
   ) {
     this.copy = new CopiedPacket(domain.memory);
-    this.freeIdCount = ring.slotCount;
-    this.starts = new Uint8Array(ring.slotCount);
-    this.freeIds = Int32Array.from({ length: ring.slotCount }, (_, index) => ring.slotCount - 1 - index);
+    this.lends = buffers.lendsAnyPage;
+    this.ring = new TransmitRing(ring, buffers, counters, (reason) => this.fail(reason));
   }
 
   send(frame: Frame | Uint8Array): boolean {
@@ -87,18 +70,21 @@ export class TransmitQueue implements DeferredWork {
     if (length < ETHERNET_HEADER_LENGTH) return this.drop('tooShort');
     if (length > PACKET_BYTES_MAX) return this.drop('tooLong');
     if (frame instanceof Uint8Array) return this.sendBytes(frame, length);
-    const segmentation = frame.segmentation;
-    if (segmentation !== FrameSegmentation.none && !this.isSegmented(segmentation)) {
-      return this.sendSegments(frame);
+    // Most frames: one piece, one slot, nothing beside it.
+    if (
+      this.lends &&
+      frame.fragmentCount === 1 &&
+      frame.segmentation === FrameSegmentation.none &&
+      frame.checksum !== FrameChecksum.blank
+    ) {
+      if (!this.ring.hasRoom(1)) return this.refuse();
+      const page = frame.fragmentPage(0);
+      page.acquire();
+      const flags = frame.checksum === FrameChecksum.validated ? TxFlag.dataValidated : 0;
+      this.ring.put(page, frame.fragmentOffset(0), flags, length, 1);
+      return this.accepted(length);
     }
-    if (frame.checksum === FrameChecksum.blank && !this.offer.ipv6ChecksumOffload) {
-      parseHeaders(frame, this.headers);
-      if (this.headers.ipVersion === 6) return this.sendCompleted(frame, length);
-    }
-    if (!this.canLend(frame)) return this.sendCopied(frame, length);
-    return frame.fragmentCount === 1 && segmentation === FrameSegmentation.none
-      ? this.sendSingle(frame, length)
-      : this.sendLent(frame, length);
+    return this.sendUnusual(frame, length);
   }
 
   /**
@@ -111,22 +97,15 @@ export class TransmitQueue implements DeferredWork {
     mac: number,
     answered: (accepted: boolean) => void,
   ): boolean {
-    if (!this.open || !this.hasRoom(2)) return false;
-    const { ring } = this;
-    this.freeIdCount -= 1;
-    const id = this.freeIds[this.freeIdCount] ?? 0;
-    this.starts[id] = 0;
-    this.edits.add(id, answered);
-    writeTxRequest(ring.words, ring.slot(ring.requestIndex), 0, 0, TxFlag.extraInfo, id, 0);
-    writeMulticastExtra(ring.words, ring.slot((ring.requestIndex + 1) | 0), type, mac, 0);
-    ring.requestIndex = (ring.requestIndex + 2) | 0;
+    if (!this.open || !this.ring.hasRoom(2)) return false;
+    this.ring.putMulticast(type, mac, answered);
     this.flush();
     return true;
   }
 
   /** Makes what was sent so far visible to the backend. */
   flush(): void {
-    if (this.open && this.ring.pushRequests()) this.domain.events.notify(this.port);
+    if (this.open && this.ring.push()) this.domain.events.notify(this.port);
   }
 
   /** End of a pass in which frames were sent. */
@@ -137,9 +116,7 @@ export class TransmitQueue implements DeferredWork {
   /** The backend answered: takes pages back, and tells who was refused. */
   onEvent(): void {
     if (!this.open) return;
-    do {
-      if (!this.reap()) return;
-    } while (this.ring.finalCheckResponses() !== 0);
+    if (!this.ring.reapAll()) return;
     if (!this.refused || this.ring.free < PACKET_SLOTS_MAX) return;
     if (this.buffers.available < PACKET_SLOTS_MAX - 1) return;
     this.refused = false;
@@ -163,13 +140,9 @@ export class TransmitQueue implements DeferredWork {
     this.open = false;
     if (!this.halted) {
       this.halted = true;
-      this.reap();
+      this.ring.reap();
     }
-    for (let id = 0; id < this.starts.length; id += 1) {
-      if (this.starts[id] === 1 && this.buffers.isLent(id)) this.counters.dropped.lostInFlight += 1;
-    }
-    this.edits.close();
-    this.buffers.close();
+    this.ring.close();
   }
 
   /** Whether the backend cuts such a packet. */
@@ -181,31 +154,34 @@ export class TransmitQueue implements DeferredWork {
 
   private canLend(frame: Frame): boolean {
     const fragments = frame.fragmentCount;
-    if (!this.buffers.lendsAnyPage || fragments > (this.offer.scatterGather ? DATA_SLOTS_MIN : 1))
-      return false;
+    if (!this.lends || fragments > (this.offer.scatterGather ? DATA_SLOTS_MIN : 1)) return false;
     return frame.fragmentLength(0) >= ETHERNET_HEADER_LENGTH;
   }
 
-  /** Most frames: one piece, one slot, nothing beside it. */
-  private sendSingle(frame: Frame, length: number): boolean {
-    if (!this.hasRoom(1)) return this.refuse();
-    const page = frame.fragmentPage(0);
-    page.acquire();
-    this.writeSlot(page, frame.fragmentOffset(0), firstFlags(frame), length, 1);
-    return this.accepted(length);
+  private sendUnusual(frame: Frame, length: number): boolean {
+    const { segmentation } = frame;
+    if (segmentation !== FrameSegmentation.none && !this.isSegmented(segmentation)) {
+      return this.sendSegments(frame);
+    }
+    if (frame.checksum === FrameChecksum.blank && !this.offer.ipv6ChecksumOffload) {
+      parseHeaders(frame, this.headers);
+      if (this.headers.ipVersion === 6) return this.sendCompleted(frame, length);
+    }
+    return this.canLend(frame) ? this.sendLent(frame, length) : this.sendCopied(frame, length);
   }
 
   /** Each fragment is a slot; the pages are lent where they lie. */
   private sendLent(frame: Frame, length: number): boolean {
     const count = frame.fragmentCount;
-    if (!this.hasRoom(count + (frame.segmentation === FrameSegmentation.none ? 0 : 1))) return this.refuse();
+    if (!this.ring.hasRoom(count + (frame.segmentation === FrameSegmentation.none ? 0 : 1)))
+      return this.refuse();
     for (let index = 0; index < count; index += 1) {
       const page = frame.fragmentPage(index);
       page.acquire();
       const flags = (index === 0 ? firstFlags(frame) : 0) | (index < count - 1 ? TxFlag.moreData : 0);
       const size = index === 0 ? length : frame.fragmentLength(index);
-      this.writeSlot(page, frame.fragmentOffset(index), flags, size, index === 0 ? 1 : 0);
-      if (index === 0) this.writeExtras(frame);
+      this.ring.put(page, frame.fragmentOffset(index), flags, size, index === 0 ? 1 : 0);
+      if (index === 0) this.ring.putExtras(frame);
     }
     return this.accepted(length);
   }
@@ -244,7 +220,8 @@ export class TransmitQueue implements DeferredWork {
     if (length > PAGE_SIZE && !offer.scatterGather) return this.drop('scatterGatherMissing');
     const pages = segments.count * pagesOf(length);
     if (pages > this.ring.slotCount || pages > this.buffers.capacity) return this.drop('segmentationUnknown');
-    if (!this.hasRoom(pages) || (this.buffers.available < pages && !this.reap())) return this.refuse();
+    if (!this.ring.hasRoom(pages) || (this.buffers.available < pages && !this.ring.reap()))
+      return this.refuse();
     if (this.buffers.available < pages) return this.refuse();
     const complete = frame.segmentation === FrameSegmentation.tcpv6 && !offer.ipv6ChecksumOffload;
     const flags = complete ? TxFlag.dataValidated : TxFlag.checksumBlank | TxFlag.dataValidated;
@@ -262,8 +239,8 @@ export class TransmitQueue implements DeferredWork {
   private takeCopy(length: number, extras: number): boolean {
     const count = pagesOf(length);
     if (count > 1 && !this.offer.scatterGather) return false;
-    if (!this.hasRoom(count + extras)) return false;
-    if (this.buffers.available < count && !this.reap()) return false;
+    if (!this.ring.hasRoom(count + extras)) return false;
+    if (this.buffers.available < count && !this.ring.reap()) return false;
     return this.copy.take(this.buffers, length);
   }
 
@@ -271,31 +248,9 @@ export class TransmitQueue implements DeferredWork {
     for (let index = 0, left = length; left > 0; index += 1, left -= PAGE_SIZE) {
       const flags = (index === 0 ? firstSlotFlags : 0) | (left > PAGE_SIZE ? TxFlag.moreData : 0);
       const size = index === 0 ? length : left < PAGE_SIZE ? left : PAGE_SIZE;
-      this.writeSlot(this.copy.page(index), 0, flags, size, index === 0 ? 1 : 0);
-      if (index === 0 && frame !== undefined) this.writeExtras(frame);
+      this.ring.put(this.copy.page(index), 0, flags, size, index === 0 ? 1 : 0);
+      if (index === 0 && frame !== undefined) this.ring.putExtras(frame);
     }
-  }
-
-  private writeSlot(page: LeasedPage, offset: number, flags: number, size: number, starts: 0 | 1): void {
-    const ring = this.ring;
-    this.freeIdCount -= 1;
-    const id = this.freeIds[this.freeIdCount] ?? 0;
-    this.starts[id] = starts;
-    const ref = this.buffers.lend(id, page);
-    writeTxRequest(ring.words, ring.slot(ring.requestIndex), ref, offset, flags, id, size);
-    ring.requestIndex = (ring.requestIndex + 1) | 0;
-  }
-
-  private writeExtras(frame: Frame): void {
-    if (frame.segmentation === FrameSegmentation.none) return;
-    const ring = this.ring;
-    writeGsoExtra(ring.words, ring.slot(ring.requestIndex), frame.segmentSize, frame.segmentation, 0);
-    ring.requestIndex = (ring.requestIndex + 1) | 0;
-  }
-
-  private hasRoom(slots: number): boolean {
-    if (this.ring.free >= slots && this.freeIdCount >= slots) return true;
-    return this.reap() && this.ring.free >= slots && this.freeIdCount >= slots;
   }
 
   private accepted(length: number): boolean {
@@ -322,34 +277,10 @@ export class TransmitQueue implements DeferredWork {
     return true;
   }
 
-  /** Consumes all responses. Answers `false` when the backend broke the protocol. */
-  private reap(): boolean {
-    const ring = this.ring;
-    let waiting = ring.responses();
-    if (waiting === RING_BROKEN) return this.fail('TX response index out of range');
-    while (waiting > 0) {
-      const word = ring.words[ring.slot(ring.responseIndex)] ?? 0;
-      ring.responseIndex = (ring.responseIndex + 1) | 0;
-      waiting -= 1;
-      const status = txResponseStatus(word);
-      if (status === TxStatus.none) continue;
-      const id = txResponseId(word);
-      if (id >= ring.slotCount || !this.buffers.isLent(id)) {
-        if (!this.edits.answer(id, status === TxStatus.okay))
-          return this.fail('TX response to a request not made');
-      } else if (!this.buffers.takeBack(id)) return this.fail('backend still uses a page it answered');
-      this.freeIds[this.freeIdCount] = id;
-      this.freeIdCount += 1;
-      if (status !== TxStatus.okay && this.starts[id] === 1) this.counters.dropped.refusedByBackend += 1;
-    }
-    return true;
-  }
-
-  private fail(reason: string): false {
+  private fail(reason: string): void {
     this.open = false;
     // What a backend did is of no interest any more once the connection ends.
     if (!this.halted) this.broken(reason);
-    return false;
   }
 }
 
