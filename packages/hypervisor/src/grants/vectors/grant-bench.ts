@@ -266,12 +266,13 @@ export class GrantBench {
     return [this.words[base + 5] as number, this.words[base + 6] as number];
   }
 
-  mapBatch(refs: readonly number[]): [number, number[]] {
+  mapBatch(refs: readonly number[], options: { caller?: number; dom?: number } = {}): [number, number[]] {
+    const caller = options.caller ?? B;
     refs.forEach((ref, index) => {
-      this.#store(B, index, 8, [this.hostAddress(B, index), 0, 6, ref, A, 0, 0, 0]);
+      this.#store(caller, index, 8, [this.hostAddress(caller, index), 0, 6, ref, options.dom ?? A, 0, 0, 0]);
     });
-    const result = this.call(B, 0, refs.length);
-    const base = this.argument(B) >>> 2;
+    const result = this.call(caller, 0, refs.length);
+    const base = this.argument(caller) >>> 2;
     return [result, refs.map((_, index) => (this.words[base + index * 8 + 4] as number) >> 16)];
   }
 
