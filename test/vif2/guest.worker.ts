@@ -6,6 +6,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { bindFrontends } from '@netchannel2/device-registry';
 import { type DomainHandle, joinMachine } from '@netchannel2/hypervisor';
 import { type Netfront2, netfront2Driver } from '@netchannel2/netfront2';
+import { FrameDigest } from './frame-digest';
 
 /** What the thread is started with. */
 export interface GuestTask {
@@ -13,6 +14,8 @@ export interface GuestTask {
   /** Last byte of the addresses 02:00:00:00:00:xx. */
   readonly own: number;
   readonly other: number;
+  /** What the guest says, instead of numbered frames; then all that it hears is digested. */
+  readonly frames?: readonly Uint8Array[] | undefined;
 }
 
 /** What the thread tells. */
@@ -21,19 +24,25 @@ export interface GuestReport {
   readonly sent: number;
   /** Frames that were damaged or came twice or too late. */
   readonly wrong: number;
+  /** Of all frames received, with their lengths, in order; only where the guest was given frames. */
+  readonly digest: string;
+  /** Frames sent over a bypass. */
+  readonly bypassed: number;
 }
 
 const LENGTHS = [60, 1514, 200, 300, 9000, 64, 1514, 4096];
 
-const { handle, own, other } = workerData as GuestTask;
+const { handle, own, other, frames } = workerData as GuestTask;
 const { domain } = joinMachine(handle);
 let sent = 0;
 let allowed = 0;
 let received = 0;
 let wrong = 0;
 let last = -1;
+const heard = new FrameDigest();
 
 function frameOf(number: number): Uint8Array {
+  if (frames !== undefined) return frames[number] ?? new Uint8Array(0);
   const frame = new Uint8Array(LENGTHS[number % LENGTHS.length] ?? 60).fill(number & 0xff);
   frame.set([2, 0, 0, 0, 0, other, 2, 0, 0, 0, 0, own, 0x88, 0xb5]);
   new DataView(frame.buffer).setUint32(16, number);
@@ -46,6 +55,11 @@ function start(port: Netfront2): void {
   };
   port.writable$.subscribe(() => domain.defer(work));
   port.frames$.subscribe((frame) => {
+    if (frames !== undefined) {
+      heard.add(frame.toBytes());
+      received += 1;
+      return;
+    }
     if (frame.uint16(12) !== 0x88b5) return;
     const number = frame.uint32(16);
     const length = LENGTHS[number % LENGTHS.length];
@@ -56,9 +70,15 @@ function start(port: Netfront2): void {
   });
   const work = { deferred: false, run: pump };
   parentPort?.on('message', (total: number) => {
-    if (total > 0) allowed = total;
+    if (total > 0) allowed = frames === undefined ? total : Math.min(total, frames.length);
     domain.defer(work);
-    const report: GuestReport = { received, sent, wrong };
+    const report: GuestReport = {
+      received,
+      sent,
+      wrong,
+      digest: heard.sum[1],
+      bypassed: port.counters.bypassFramesSent,
+    };
     parentPort?.postMessage(report);
   });
 }
