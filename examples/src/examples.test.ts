@@ -1,8 +1,12 @@
 /** Each example is run as it stands; what it prints is what it promises. */
+import { execFile } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { parseCapture } from '@netchannel2/bridge';
+import { build } from 'tsup';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
 const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8');
@@ -75,6 +79,34 @@ describe('examples', () => {
       'bob received 1514 bytes',
     ]);
   });
+
+  it('guest-on-a-thread, built, since threads load what is built', async () => {
+    const outDir = mkdtempSync(join(tmpdir(), 'nc2-example-'));
+    try {
+      await build({
+        config: false,
+        entry: [fileURLToPath(new URL('./guest-on-a-thread.ts', import.meta.url))],
+        outDir,
+        format: ['esm'],
+        // For what is not a module among the dependencies.
+        banner: {
+          js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+        },
+        outExtension: () => ({ js: '.mjs' }),
+        platform: 'node',
+        target: 'node20',
+        noExternal: [/.*/],
+        silent: true,
+        esbuildOptions(options) {
+          options.conditions = ['source'];
+        },
+      });
+      const { stdout } = await promisify(execFile)(process.execPath, [join(outDir, 'guest-on-a-thread.mjs')]);
+      expect(stdout).toBe('the thread was answered: 1514 bytes, the last is 42\n');
+    } finally {
+      rmSync(outDir, { recursive: true });
+    }
+  }, 60_000);
 
   it('the README shows two-guests as it is, and names every example', () => {
     const readme = read('../../README.md');

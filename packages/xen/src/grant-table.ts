@@ -51,7 +51,7 @@ export type GrantAccess = 'readonly' | 'readwrite';
 export interface GrantEntries {
   /** Sub-page and transitive entries exist (the table is version 2). */
   readonly version2: boolean;
-  /** Takes a free reference, O(1); {@link NO_GRANT_REF} when there is none. */
+  /** Takes a free reference, O(1); `NO_GRANT_REF` when there is none. */
   allocate(): GrantRef;
   /** Gives back a reference that holds no entry. */
   free(ref: GrantRef): void;

@@ -28,7 +28,7 @@ export interface EntryAccess {
   /**
    * {@link publishV1} for each of a run.
    *
-   * @param list index of the word where the run lies, {@link PUBLICATION_WORDS} for each: entry, range, frame, header.
+   * @param list index of the word where the run lies, `PUBLICATION_WORDS` for each: entry, range, frame, header.
    */
   publishRunV1(list: number, count: number): void;
   /** {@link publishV2} for each of a run. */
@@ -36,7 +36,7 @@ export interface EntryAccess {
   /**
    * {@link revokeV1} for numbers `first` … `count` - 1 of a run, up to one in use.
    *
-   * @param list index of the word where the run lies, {@link REVOCATION_WORDS} for each: entry, status.
+   * @param list index of the word where the run lies, `REVOCATION_WORDS` for each: entry, status.
    * @returns the number of the first in use, `count` when there is none.
    */
   revokeRunV1(list: number, first: number, count: number): number;

@@ -29,7 +29,7 @@ import {
 } from './table-block';
 import { readLock, readUnlock } from './table-lock';
 
-/** What Xen recorded of a grant at its first use; valid while {@link GrantEntryRecord.pin} is not 0. */
+/** What Xen recorded of a grant at its first use; valid while `GrantEntryRecord.pin` is not 0. */
 export interface GrantUse {
   /** Counters of host-write, host-read, device-write and device-read uses, 8 bits each from the low end. */
   readonly pin: number;
