@@ -1,4 +1,4 @@
-import { type DomainMemory, PAGE_SIZE, type PageArea } from '@netchannel2/xen';
+import { type DomainMemory, type LeasedPage, PAGE_SIZE, type PageArea } from '@netchannel2/xen';
 import { LeasedFrame } from './leased-frame';
 import { type PageHome, PooledPage } from './pooled-page';
 
@@ -53,6 +53,17 @@ export class FramePool implements PageHome {
     page.leases = 1;
     this.lent += 1;
     return page;
+  }
+
+  /** Takes `count` pages, each with one lease, to the beginning of `pages`. There are as many {@link available}. */
+  takeAll(pages: LeasedPage[], count: number): void {
+    const { free } = this;
+    for (let index = 0; index < count; index += 1) {
+      const page = free.pop() as PooledPage;
+      page.leases = 1;
+      pages[index] = page;
+    }
+    this.lent += count;
   }
 
   /**

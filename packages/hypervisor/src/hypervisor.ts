@@ -78,6 +78,7 @@ export class Hypervisor {
 
   /** From now on other threads make hypercalls too. */
   goConcurrent(): void {
+    Atomics.store(this.#words, HEADER.concurrent, 1);
     this.#concurrent = true;
     this.delivery.concurrent = true;
   }

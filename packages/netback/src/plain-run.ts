@@ -15,6 +15,7 @@ import { PASS_PACKETS } from './packet-batch';
 
 /** Flags that ask for nothing beyond the slot itself. */
 const PLAIN_FLAGS = TxFlag.checksumBlank | TxFlag.dataValidated;
+const SLOT_WORDS = 3;
 
 /**
  * A run of packets that fill one slot each and have no extra info, as most traffic is: checked, copied, answered and
@@ -22,8 +23,8 @@ const PLAIN_FLAGS = TxFlag.checksumBlank | TxFlag.dataValidated;
  */
 export class PlainRun {
   private count = 0;
-  /** Of each packet the second and third word of its slot, as copied; the third is 0 once its copy failed. */
-  private readonly slots = new Int32Array(PASS_PACKETS * 2);
+  /** Of each packet the three words of its slot, as copied; the third is 0 once its copy failed. */
+  private readonly slots = new Int32Array(PASS_PACKETS * SLOT_WORDS);
   private readonly pages: LeasedPage[] = [];
   private readonly cursor = new FrameCursor();
 
@@ -39,27 +40,22 @@ export class PlainRun {
   /** Takes what there is of a run off the ring, into an empty batch of copies. Answers how many packets. */
   take(): number {
     const { ring, slots, pages, pool, copies, peer } = this;
-    const { words } = ring;
-    const most = Math.min(ring.unconsumed, PASS_PACKETS);
-    let count = 0;
-    for (; count < most; count += 1) {
-      const at = ring.slot((ring.requestIndex + count) | 0);
-      // One read per word; a slot that turns out to be plain is not looked at again.
-      const ref = words[at] as number;
-      const second = words[at + 1] as number;
-      const third = words[at + 2] as number;
-      const offset = second & 0xffff;
-      const size = third >>> 16;
-      if (((second >>> 16) & ~PLAIN_FLAGS) !== 0) break;
-      if (size < ETHERNET_HEADER_BYTES || offset + size > PAGE_SIZE) break;
-      const page = pool.take();
-      if (page === undefined) break;
-      copies.addFromGrant(peer, grantRef(ref >>> 0), offset, page, 0, size);
-      slots[count * 2] = second;
-      slots[count * 2 + 1] = third;
-      pages[count] = page;
-    }
+    const count = this.read(Math.min(ring.unconsumed, PASS_PACKETS, pool.available));
     ring.requestIndex = (ring.requestIndex + count) | 0;
+    pool.takeAll(pages, count);
+    for (let packet = 0; packet < count; packet += 1) {
+      const at = packet * SLOT_WORDS;
+      const ref = grantRef((slots[at] as number) >>> 0);
+      const offset = (slots[at + 1] as number) & 0xffff;
+      copies.addFromGrant(
+        peer,
+        ref,
+        offset,
+        pages[packet] as LeasedPage,
+        0,
+        (slots[at + 2] as number) >>> 16,
+      );
+    }
     this.count = count;
     return count;
   }
@@ -70,10 +66,10 @@ export class PlainRun {
     copies.submit();
     for (let packet = 0; packet < count; packet += 1) {
       const isCopied = copies.status(packet) === GrantStatus.okay;
-      const id = (slots[packet * 2 + 1] as number) & 0xffff;
+      const id = (slots[packet * SLOT_WORDS + 2] as number) & 0xffff;
       const at = ring.slot((ring.responseIndex + packet) | 0);
       writeTxResponse(ring.words, at, id, isCopied ? TxStatus.okay : TxStatus.error);
-      if (!isCopied) slots[packet * 2 + 1] = 0;
+      if (!isCopied) slots[packet * SLOT_WORDS + 2] = 0;
     }
     ring.responseIndex = (ring.responseIndex + count) | 0;
   }
@@ -83,12 +79,12 @@ export class PlainRun {
     const { slots, pages, counters, cursor, frames$, count } = this;
     for (let packet = 0; packet < count; packet += 1) {
       const page = pages[packet] as LeasedPage;
-      const size = (slots[packet * 2 + 1] as number) >>> 16;
+      const size = (slots[packet * SLOT_WORDS + 2] as number) >>> 16;
       if (size === 0) counters.dropped.fetchFailed += 1;
       else if (!frames$.observed) counters.dropped.noSubscriber += 1;
       else {
-        const flags = (slots[packet * 2] as number) >>> 16;
-        cursor.addFragment(page, 0, size);
+        const flags = (slots[packet * SLOT_WORDS + 1] as number) >>> 16;
+        cursor.loadPage(page, 0, size);
         if ((flags & TxFlag.checksumBlank) !== 0) cursor.checksum = FrameChecksum.blank;
         else if (flags !== 0) cursor.checksum = FrameChecksum.validated;
         counters.framesReceived += 1;
@@ -99,5 +95,25 @@ export class PlainRun {
       page.release();
     }
     this.count = 0;
+  }
+
+  /** Copies up to `most` plain slots from the ring. Answers how many there were. */
+  private read(most: number): number {
+    const { ring, slots } = this;
+    const { words, requestIndex } = ring;
+    let count = 0;
+    for (let at = 0; count < most; count += 1, at += SLOT_WORDS) {
+      const slot = ring.slot((requestIndex + count) | 0);
+      // One read per word; a slot that turns out to be plain is not looked at again.
+      const second = words[slot + 1] as number;
+      const third = words[slot + 2] as number;
+      const size = third >>> 16;
+      if (((second >>> 16) & ~PLAIN_FLAGS) !== 0) break;
+      if (size < ETHERNET_HEADER_BYTES || (second & 0xffff) + size > PAGE_SIZE) break;
+      slots[at] = words[slot] as number;
+      slots[at + 1] = second;
+      slots[at + 2] = third;
+    }
+    return count;
   }
 }

@@ -29,9 +29,12 @@ export interface RingGeometry {
   readonly slotCount: number;
 }
 
-/** Largest power of two of slots of `slotBytes` bytes that fit a page behind the header. */
+/**
+ * Largest power of two of slots of `slotBytes` bytes that fit a page behind the header. Shifted and not raised: what `**`
+ * answers stays a floating-point number in V8, and so would all indices masked with it.
+ */
 export function slotsPerPage(slotBytes: number): number {
-  return 2 ** Math.floor(Math.log2((PAGE_BYTES - HEADER_BYTES) / slotBytes));
+  return 1 << Math.floor(Math.log2((PAGE_BYTES - HEADER_BYTES) / slotBytes));
 }
 
 /** Guest to backend: requests of 12 bytes, responses of 4, 256 slots. */

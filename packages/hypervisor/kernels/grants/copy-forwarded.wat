@@ -51,7 +51,7 @@
               (call $releaseSource
                 (local.get $source) (i32.load (local.get $element)) (local.get $caller) (i32.const 0))
               (br $stop)))))
-      (memory.copy
+      (call $move
         (i32.add (i32.shl (local.get $destFrame) (i32.const 12)) (local.get $to))
         (i32.add (i32.shl (local.get $frame) (i32.const 12)) (local.get $from))
         (local.get $length))

@@ -24,6 +24,7 @@
         (local.get $grantee)
         (local.get $bits)))
     (then (return (i32.const 0))))
+  (if (call $isAlone) (then (return (i32.const 1))))
   (if (i32.eq (i32.load (local.get $table)) (i32.const 1))
     (then
       (return
@@ -40,6 +41,7 @@
   (i32.const 0))
 
 (func $clearInUse (param $table i32) (param $ref i32) (param $bits i32)
+  (if (call $isAlone) (then (return)))
   (if (i32.eq (i32.load (local.get $table)) (i32.const 1))
     (then
       (drop

@@ -3,6 +3,7 @@
 
 ;; Takes the lock of a record if it is free and its grant idle; 0, nothing taken, if not.
 (func $lockIdleRecord (param $record i32) (result i32)
+  (if (call $isAlone) (then (return (i32.eqz (i32.load offset=4 (local.get $record))))))
   (if (i32.atomic.rmw.cmpxchg (local.get $record) (i32.const 0) (i32.const 1))
     (then (return (i32.const 0))))
   ;; Pinned: the record counts, not the shared entry.
@@ -11,6 +12,7 @@
   (i32.const 0))
 
 (func $unlockRecord (param $record i32)
+  (if (call $isAlone) (then (return)))
   (i32.atomic.store (local.get $record) (i32.const 0)))
 
 ;; Takes a reader's share of the table and the lock of an idle entry; 0, nothing taken, where that is not to be had

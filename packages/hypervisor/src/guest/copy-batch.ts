@@ -18,7 +18,10 @@ const GNTTABOP_COPY = 5;
 /** A guest frame no domain has: a side that is not the domain's own page fails with Xen's status. */
 const NO_FRAME = -1;
 
-/** Elements are written where Xen reads them, so that submitting is one hypercall and nothing else. */
+/**
+ * Elements are written where Xen reads them, so that submitting is one hypercall and nothing else. Their memory comes zeroed,
+ * so that what is always 0 (the upper word of references and frames) is never written.
+ */
 export class SimulatedCopyBatch implements GrantCopyBatch {
   readonly #words: Int32Array;
   readonly #first: number;
@@ -54,10 +57,8 @@ export class SimulatedCopyBatch implements GrantCopyBatch {
     const element = this.#next;
     const address = target.base + targetOffset;
     words[element + SOURCE] = ref;
-    words[element + SOURCE + 1] = 0;
     words[element + SOURCE_DOMID_OFFSET] = owner | (offset << 16);
     words[element + TARGET] = this.#ownFrame(address);
-    words[element + TARGET + 1] = 0;
     words[element + TARGET_DOMID_OFFSET] = DOMID_SELF | ((address & 0xfff) << 16);
     words[element + LENGTH_FLAGS] = length | SOURCE_GREF;
     this.#added(element);
@@ -75,10 +76,8 @@ export class SimulatedCopyBatch implements GrantCopyBatch {
     const element = this.#next;
     const address = source.base + sourceOffset;
     words[element + SOURCE] = this.#ownFrame(address);
-    words[element + SOURCE + 1] = 0;
     words[element + SOURCE_DOMID_OFFSET] = DOMID_SELF | ((address & 0xfff) << 16);
     words[element + TARGET] = ref;
-    words[element + TARGET + 1] = 0;
     words[element + TARGET_DOMID_OFFSET] = owner | (offset << 16);
     words[element + LENGTH_FLAGS] = length | TARGET_GREF;
     this.#added(element);
@@ -96,10 +95,8 @@ export class SimulatedCopyBatch implements GrantCopyBatch {
     const words = this.#words;
     const element = this.#next;
     words[element + SOURCE] = sourceRef;
-    words[element + SOURCE + 1] = 0;
     words[element + SOURCE_DOMID_OFFSET] = sourceOwner | (sourceOffset << 16);
     words[element + TARGET] = targetRef;
-    words[element + TARGET + 1] = 0;
     words[element + TARGET_DOMID_OFFSET] = targetOwner | (targetOffset << 16);
     words[element + LENGTH_FLAGS] = length | SOURCE_GREF | TARGET_GREF;
     this.#added(element);

@@ -16,7 +16,7 @@ export const HEADER = {
   domainTable: 3,
   deadArea: 4,
   firstFrame: 5,
-  /** Set once a second thread may run hypercalls. */
+  /** Set once a second thread may run hypercalls: until then kernels take no locks. */
   concurrent: 6,
   /** Domains whose last page has gone wait to be taken apart. */
   reapPending: 7,

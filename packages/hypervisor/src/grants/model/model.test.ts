@@ -45,8 +45,9 @@ class SideBySide {
   /** Free addresses of each window. */
   readonly #windows = new Map<number, number[]>();
 
-  constructor(kernel: boolean) {
+  constructor(kernel: boolean, concurrent: boolean) {
     this.bench = new GrantBench({ plain: !kernel, maxMaptrackFrames: MAPTRACK_FRAMES });
+    if (concurrent) this.bench.machine.hypervisor.goConcurrent();
     const resolve = (domid: number, frame: number) =>
       frame < 0 ? -1 : this.bench.machineFrame(domid, frame >>> 0);
     this.model = new GrantModel([0, ...DOMAINS], resolve, MAPTRACK_FRAMES);
@@ -237,12 +238,16 @@ class SideBySide {
 describe('random operations agree with the model', () => {
   let total = 0;
 
-  it.each([true, false])('copy kernel: %s', (kernel) => {
+  it.each([
+    { kernel: true, concurrent: false },
+    { kernel: true, concurrent: true },
+    { kernel: false, concurrent: true },
+  ])('copy kernel: $kernel, as with several threads: $concurrent', ({ kernel, concurrent }) => {
     fc.assert(
       fc.property(
         fc.noBias(fc.array(step, { minLength: 1, maxLength: MOST_OPERATIONS, size: 'max' })),
         (steps) => {
-          const both = new SideBySide(kernel);
+          const both = new SideBySide(kernel, concurrent);
           for (const one of steps) both.run(one);
           both.check();
           for (const { caller, handle, host } of both.mappings) both.bench.unmap(host, 0, handle, caller);
