@@ -1,4 +1,5 @@
 /** A guest that posts no buffers: a queue of bounded size, then refusals, then drops, then no carrier; and back. */
+import { FramePool } from '@netchannel2/frames';
 import type { Machine, SimulatedDomain } from '@netchannel2/hypervisor';
 import { type Netback, type NetbackOptions, netbackDriver } from '@netchannel2/netback';
 import type { VirtualClock } from '@netchannel2/testing';
@@ -174,4 +175,64 @@ it('disconnected while packets wait: they are counted, the carrier goes, and the
   expect(back.counters.dropped.lostInFlight).toBe(5);
   await back.connect();
   expect(carrier).toEqual([true, false, true]);
+});
+
+/** Sends frames from a page of somebody's pool, which is let go of at once, until they have to wait. */
+const sendFromPool = (count: number): FramePool => {
+  const pool = FramePool.create(host.memory, count);
+  if (pool === undefined) throw new Error('no pages');
+  for (let index = 0; index < count; index += 1) {
+    const frame = pool.frameFrom(patternBytes(200, index));
+    if (frame === undefined) throw new Error('no page');
+    expect(back.send(frame)).toBe(true);
+    frame.release();
+  }
+  return pool;
+};
+
+const copiedByHost = (): number => machine.accounting(host.id)?.bytesCopiedBy ?? 0;
+
+it("a guest that is slow keeps nobody else's pages: what waits for it is copied, and arrives as it was", async () => {
+  await connect();
+  const pool = sendFromPool(4);
+  expect(pool.outstanding).toBe(4);
+  await clock.settle();
+  expect(pool.outstanding).toBe(0);
+  const page = pool.take();
+  page?.bytes.fill(0xee, page.base, page.base + page.byteLength);
+  page?.release();
+  pool.close();
+  await clock.advance(2 * SECOND);
+  for (let index = 0; index < 4; index += 1) frontend.post(frontend.refs[index] ?? 0);
+  await clock.settle();
+  expect(frontend.rxResponses().map(([, , , status]) => status)).toEqual([200, 200, 200, 200]);
+  for (let index = 0; index < 4; index += 1) {
+    const { bytes, base } = frontend.page(index);
+    expect(bytes.slice(base, base + 200)).toEqual(patternBytes(200, index));
+  }
+});
+
+it('a guest that is quick costs one copy a frame, also what waited for its buffers', async () => {
+  await connect();
+  const pool = sendFromPool(4);
+  const before = copiedByHost();
+  guest.run(() => {
+    for (let index = 0; index < 4; index += 1) frontend.post(frontend.refs[index] ?? 0);
+  });
+  await clock.settle();
+  expect(frontend.rxResponses().map(([, , , status]) => status)).toEqual([200, 200, 200, 200]);
+  expect(copiedByHost() - before).toBe(4 * 200);
+  expect(pool.outstanding).toBe(0);
+  pool.close();
+});
+
+it("pages set aside for what waits are nobody else's: bytes are refused, as if they had been used", async () => {
+  await connect({ transmitPages: 17 });
+  const pool = sendFromPool(16);
+  expect(back.send(patternBytes(200, 16))).toBe(true);
+  expect(back.send(patternBytes(200, 17))).toBe(false);
+  await clock.settle();
+  expect(pool.outstanding).toBe(0);
+  pool.close();
+  expect(back.counters).toMatchObject({ sendRefused: 1, dropped: { lostInFlight: 0 } });
 });

@@ -9,6 +9,7 @@ import {
 import type { Frame, GrantedFrame } from '@netchannel2/xen';
 import { Control } from './control';
 import type { CopyBatches } from './copy-batches';
+import type { GuestReceive } from './guest-receive';
 import { MulticastFilter } from './multicast-filter';
 import type { NetbackSettings } from './options';
 import { Queue, type QueueOwner } from './queue';
@@ -26,6 +27,8 @@ export class Connection {
   private readonly queues: Queue[] = [];
   private readonly hash = new ReceiveHash();
   private control: Control | undefined;
+  /** The one queue of most connections. */
+  private only: GuestReceive | undefined;
 
   /** @throws DeviceError when the frontend's nodes do not work out or a resource is short; nothing is held then. */
   constructor(
@@ -40,6 +43,7 @@ export class Connection {
       for (const nodes of offer.queues) {
         this.queues.push(new Queue(link, batches, settings, offer.features, nodes, multicast, owner));
       }
+      if (this.queues.length === 1) this.only = this.queues[0]?.receive;
       if (offer.control !== undefined && settings.features.controlRing) {
         const staging = this.queues.map((queue) => queue.staging);
         const broken = (reason: string) => owner.broken(reason);
@@ -59,7 +63,7 @@ export class Connection {
 
   /** Sends on the queue of the frame's flow. */
   send(frame: Frame | Uint8Array): boolean {
-    if (this.queues.length === 1 && !this.hash.isOn) return this.queues[0]?.receive.send(frame) ?? false;
+    if (this.only !== undefined && !this.hash.isOn) return this.only.send(frame);
     if (frame instanceof Uint8Array) return this.choose(frame, 0, frame.byteLength)?.send(frame) ?? false;
     if (frame.fragmentCount === 0) return this.queues[0]?.receive.send(frame) ?? false;
     // Flow headers lie in the first piece of a frame; what lies elsewhere does not count.
@@ -70,7 +74,7 @@ export class Connection {
 
   /** Whether the guest takes such a packet as it is; all its queues take the same. */
   acceptsGranted(frame: GrantedFrame): boolean {
-    return this.queues[0]?.receive.acceptsGranted(frame) ?? false;
+    return this.queues[0]?.receive.guest.takesGranted(frame) ?? false;
   }
 
   /** Hands on a packet that lies in another guest's grants. */

@@ -3,9 +3,7 @@ import {
   ETHERNET_HEADER_LENGTH,
   type FramePool,
   type HotStream,
-  PacketHeaders,
   pagesOf,
-  parseHeaders,
   TcpSegments,
 } from '@netchannel2/frames';
 import { type FrontendFeatures, PACKET_BYTES_MAX, RX_RING, RxFlag } from '@netchannel2/netif';
@@ -15,24 +13,23 @@ import {
   type Frame,
   FrameChecksum,
   FrameSegmentation,
-  type FrameView,
   type GrantedFrame,
   type GrantedHead,
   PAGE_SIZE,
 } from '@netchannel2/xen';
 import type { NetbackCounters } from './frame-drops';
-import { GuestPatience, type PatienceOwner } from './guest-patience';
+import { GuestAbilities } from './guest-abilities';
 import type { MulticastFilter } from './multicast-filter';
 import { PeekedHead } from './peeked-head';
 import type { PostedBuffers } from './posted-buffers';
-import { ReceiveBacklog } from './receive-backlog';
 import { checksumFlags, ReceivePacket } from './receive-packet';
+import { WaitingPackets } from './waiting-packets';
 
 /**
  * What goes to the guest through one RX ring. A packet is copied into posted buffers from where it lies; when there are
  * too few it waits in a queue of bounded size, and `send` refuses what the queue does not take.
  */
-export class GuestReceive implements DeferredWork, PatienceOwner {
+export class GuestReceive implements DeferredWork {
   deferred = false;
   private open = true;
   /** Whether the guest wants only the multicast addresses it listed. */
@@ -40,33 +37,35 @@ export class GuestReceive implements DeferredWork, PatienceOwner {
   /** Words of the hash extra of the packet sent next; 0 for none. */
   hashFirst = 0;
   hashSecond = 0;
-  /** Whether `send` refused a frame since `writable$` last emitted. */
-  private refused = false;
-  /** When the pass under way began to queue; -1 when it has not. */
-  private passTime = -1;
-  /** Slots the first packet that found too few needs. */
-  private wanted = 0;
+  readonly guest: GuestAbilities;
   private readonly packet = new ReceivePacket();
-  private readonly headers = new PacketHeaders();
   private readonly segments = new TcpSegments();
   private readonly copy: CopiedPacket;
-  private readonly backlog: ReceiveBacklog;
-  private readonly patience: GuestPatience;
+  private readonly waiting: WaitingPackets;
 
   constructor(
     private readonly domain: Domain,
     private readonly buffers: PostedBuffers,
-    private readonly pool: FramePool,
-    private readonly guest: FrontendFeatures,
+    pool: FramePool,
+    features: FrontendFeatures,
     private readonly multicast: MulticastFilter,
     private readonly counters: NetbackCounters,
-    private readonly writable$: HotStream<void>,
-    private readonly carrierChanged: (on: boolean) => void,
+    writable$: HotStream<void>,
+    carrierChanged: (on: boolean) => void,
   ) {
     this.copy = new CopiedPacket(domain.memory);
-    this.filtersMulticast = guest.multicastControl;
-    this.backlog = new ReceiveBacklog(pool.available);
-    this.patience = new GuestPatience(domain.scheduler, guest.rxNotify, this);
+    this.guest = new GuestAbilities(features);
+    this.filtersMulticast = features.multicastControl;
+    this.waiting = new WaitingPackets(
+      domain,
+      buffers,
+      pool,
+      features.rxNotify,
+      this.packet,
+      counters,
+      writable$,
+      carrierChanged,
+    );
   }
 
   send(frame: Frame | Uint8Array): boolean {
@@ -74,41 +73,31 @@ export class GuestReceive implements DeferredWork, PatienceOwner {
     const length = frame.byteLength;
     if (length < ETHERNET_HEADER_LENGTH) return this.drop('tooShort');
     if (length > PACKET_BYTES_MAX) return this.drop('tooLong');
-    if (this.patience.isStalled) return this.drop('stalled');
+    if (this.waiting.isStalled) return this.drop('stalled');
     if (frame instanceof Uint8Array) return this.sendBytes(frame, length);
-    if (this.filtersMulticast && !this.passes(frame)) return this.drop('multicastFiltered');
-    if (frame.segmentation !== FrameSegmentation.none) {
-      // A guest that wants checksums complete cannot cut: each segment needs one of its own.
-      if (!this.segmentsItself(frame.segmentation) || !this.takesBlank(frame))
-        return this.sendSegments(frame);
-    }
-    if (length > PAGE_SIZE && !this.guest.scatterGather) return this.drop('scatterGatherMissing');
-    if (frame.checksum === FrameChecksum.blank && !this.takesBlank(frame))
-      return this.sendCompleted(frame, length);
-    return this.sendFrame(frame, length);
+    if (this.filtersMulticast && !this.multicast.passesFrame(frame)) return this.drop('multicastFiltered');
+    // Most frames: one piece, one slot, nothing beside it.
+    if (
+      frame.fragmentCount === 1 &&
+      frame.segmentation === FrameSegmentation.none &&
+      frame.checksum !== FrameChecksum.blank &&
+      this.hashFirst === 0
+    )
+      return this.sendSingle(frame, length);
+    return this.sendUnusual(frame, length);
   }
 
-  /** Whether the guest takes such a packet as it is. */
-  acceptsGranted(frame: GrantedFrame): boolean {
-    const { byteLength, segmentation, checksum } = frame;
-    if (byteLength < ETHERNET_HEADER_LENGTH || byteLength > PACKET_BYTES_MAX) return false;
-    if (byteLength > PAGE_SIZE && !this.guest.scatterGather) return false;
-    if (segmentation !== FrameSegmentation.none) {
-      if (!this.segmentsItself(segmentation) || checksum !== FrameChecksum.blank) return false;
-    }
-    return checksum !== FrameChecksum.blank || this.takesBlank(frame.head);
-  }
-
-  /** Hands on a packet that lies in another guest's grants, and that {@link acceptsGranted} agreed to. */
+  /** Hands on a packet that lies in another guest's grants, and that the guest takes as it is. */
   sendGranted(frame: GrantedFrame): boolean {
     if (!this.open) return this.refuse();
-    if (this.patience.isStalled) return this.drop('stalled');
-    if (this.filtersMulticast && !this.passes(frame.head)) return this.drop('multicastFiltered');
+    if (this.waiting.isStalled) return this.drop('stalled');
+    if (this.filtersMulticast && !this.multicast.passesFrame(frame.head))
+      return this.drop('multicastFiltered');
     const { buffers, packet } = this;
     const length = frame.byteLength;
     this.describe(length, checksumFlags(frame.checksum), frame.segmentSize, frame.segmentation);
     if (
-      this.backlog.length > 0 ||
+      !this.waiting.isEmpty ||
       buffers.isStaged ||
       !buffers.hasRoom(packet.slots, frame.fragmentCount + 1) ||
       !this.placeHead(frame.head)
@@ -134,97 +123,21 @@ export class GuestReceive implements DeferredWork, PatienceOwner {
 
   /** End of a pass in which frames were sent. */
   run(): void {
-    this.passTime = -1;
     this.buffers.flush();
+    if (this.waiting.passed() && !this.deferred) this.domain.defer(this);
   }
 
   /** The guest posted buffers. */
   onEvent(): void {
-    if (this.open && this.wanted > 0) this.look();
-  }
-
-  get oldest(): number | undefined {
-    return this.backlog.length === 0 ? undefined : this.backlog.oldest;
-  }
-
-  expire(deadline: number): void {
-    while (this.backlog.length > 0 && this.backlog.oldest <= deadline) {
-      this.backlog.drop();
-      this.counters.dropped.expired += 1;
-    }
-    if (this.backlog.length === 0) this.allow();
-  }
-
-  /** Places what waits, as far as there are buffers. */
-  look(): void {
-    if (!this.buffers.hasSlots(this.wanted)) return;
-    const { backlog, packet } = this;
-    if (backlog.length > 0) this.patience.renew();
-    while (backlog.length > 0) {
-      backlog.look(packet);
-      const pages = pagesOf(packet.length);
-      if (!this.buffers.hasRoom(packet.slots, pages)) {
-        this.wanted = packet.slots;
-        this.buffers.flush();
-        return;
-      }
-      if (packet.slots === 1) this.buffers.placeSingle(backlog.takePage(), 0, packet.length, packet.flags);
-      else {
-        this.buffers.begin(packet);
-        for (let left = packet.length; left > 0; left -= PAGE_SIZE)
-          this.buffers.place(backlog.takePage(), 0, left < PAGE_SIZE ? left : PAGE_SIZE);
-        this.buffers.end(packet.length);
-      }
-      backlog.shift();
-    }
-    this.buffers.flush();
-    this.recovered();
-  }
-
-  stalled(): void {
-    for (; this.backlog.length > 0; this.counters.dropped.stalled += 1) this.backlog.drop();
-    this.carrierChanged(false);
+    if (this.open) this.waiting.onEvent();
   }
 
   /** Stops for good; packets not placed are dropped. */
   close(): void {
     if (!this.open) return;
     this.open = false;
-    for (; this.backlog.length > 0; this.counters.dropped.lostInFlight += 1) this.backlog.drop();
-    this.patience.close();
+    this.waiting.close();
     this.buffers.close();
-  }
-
-  private recovered(): void {
-    const wasStalled = this.patience.isStalled;
-    this.wanted = 0;
-    this.patience.end();
-    if (wasStalled) this.carrierChanged(true);
-    this.allow();
-  }
-
-  private allow(): void {
-    if (!this.refused) return;
-    this.refused = false;
-    this.writable$.emit();
-  }
-
-  private passes(head: FrameView): boolean {
-    return this.multicast.passes(head.uint16(0) * 0x1_0000_0000 + head.uint32(2));
-  }
-
-  /** Whether the guest cuts such a packet itself. */
-  private segmentsItself(segmentation: FrameSegmentation): boolean {
-    if (!this.guest.scatterGather) return false;
-    return segmentation === FrameSegmentation.tcpv4 ? this.guest.gsoTcpv4 : this.guest.gsoTcpv6;
-  }
-
-  /** Whether the guest completes the checksum itself; finds the headers when that depends on them. */
-  private takesBlank(frame: FrameView): boolean {
-    const { noChecksumOffload, ipv6ChecksumOffload } = this.guest;
-    if (!noChecksumOffload && ipv6ChecksumOffload) return true;
-    parseHeaders(frame, this.headers);
-    return this.headers.ipVersion === 6 ? ipv6ChecksumOffload : !noChecksumOffload;
   }
 
   private describe(length: number, flags: number, segmentSize: number, segmentation: number): void {
@@ -233,18 +146,42 @@ export class GuestReceive implements DeferredWork, PatienceOwner {
     this.packet.hashSecond = this.hashSecond;
   }
 
+  private sendSingle(frame: Frame, length: number): boolean {
+    const { buffers, waiting, packet } = this;
+    const flags = frame.checksum === FrameChecksum.validated ? RxFlag.dataValidated : 0;
+    const page = frame.fragmentPage(0);
+    const offset = frame.fragmentOffset(0);
+    if (waiting.isEmpty && buffers.hasRoom(1, 1)) {
+      page.acquire();
+      buffers.placeSingle(page, offset, length, flags);
+    } else {
+      this.describe(length, flags, 0, 0);
+      if (!waiting.borrow(packet, page, offset)) return this.refuse();
+    }
+    if (!this.deferred) this.domain.defer(this);
+    return true;
+  }
+
+  private sendUnusual(frame: Frame, length: number): boolean {
+    if (frame.segmentation !== FrameSegmentation.none) {
+      // A guest that wants checksums complete cannot cut: each segment needs one of its own.
+      if (!this.guest.segments(frame.segmentation) || !this.guest.takesBlank(frame))
+        return this.sendSegments(frame);
+    }
+    if (length > PAGE_SIZE && !this.guest.scatterGather) return this.drop('scatterGatherMissing');
+    if (frame.checksum === FrameChecksum.blank && !this.guest.takesBlank(frame))
+      return this.sendCompleted(frame, length);
+    return this.sendFrame(frame, length);
+  }
+
   private sendFrame(frame: Frame, length: number): boolean {
     const { buffers, packet } = this;
     const pieces = frame.fragmentCount;
     this.describe(length, checksumFlags(frame.checksum), frame.segmentSize, frame.segmentation);
-    if (this.backlog.length > 0 || !buffers.hasRoom(packet.slots, pieces))
-      return this.queueFrame(frame, length);
-    if (pieces === 1 && packet.slots === 1) {
-      const page = frame.fragmentPage(0);
-      page.acquire();
-      buffers.placeSingle(page, frame.fragmentOffset(0), length, packet.flags);
-      if (!this.deferred) this.domain.defer(this);
-      return true;
+    if (!this.waiting.isEmpty || !buffers.hasRoom(packet.slots, pieces)) {
+      if (!this.waiting.takeCopy(this.copy, length)) return this.refuse();
+      this.copy.copyFrame(frame);
+      return this.placeCopy();
     }
     buffers.begin(packet);
     for (let index = 0; index < pieces; index += 1) {
@@ -257,17 +194,10 @@ export class GuestReceive implements DeferredWork, PatienceOwner {
     return true;
   }
 
-  private queueFrame(frame: Frame, length: number): boolean {
-    if (!this.takeCopy(length)) return this.refuse();
-    this.copy.copyFrame(frame);
-    return this.placeCopy();
-  }
-
   private sendBytes(bytes: Uint8Array, length: number): boolean {
     if (length > PAGE_SIZE && !this.guest.scatterGather) return this.drop('scatterGatherMissing');
-    if (this.filtersMulticast && !this.multicast.passes(destinationOf(bytes)))
-      return this.drop('multicastFiltered');
-    if (!this.takeCopy(length)) return this.refuse();
+    if (this.filtersMulticast && !this.multicast.passesBytes(bytes)) return this.drop('multicastFiltered');
+    if (!this.waiting.takeCopy(this.copy, length)) return this.refuse();
     this.copy.copyBytes(bytes);
     this.describe(length, 0, 0, 0);
     return this.placeCopy();
@@ -275,10 +205,10 @@ export class GuestReceive implements DeferredWork, PatienceOwner {
 
   /** The guest wants checksums complete: done in a copy, for others may hold the frame too. */
   private sendCompleted(frame: Frame, length: number): boolean {
-    if (this.headers.transportOffset === 0) return this.drop('checksumUnknown');
-    if (!this.takeCopy(length)) return this.refuse();
+    if (this.guest.headers.transportOffset === 0) return this.drop('checksumUnknown');
+    if (!this.waiting.takeCopy(this.copy, length)) return this.refuse();
     this.copy.copyFrame(frame);
-    this.copy.completeChecksum(frame, this.headers);
+    this.copy.completeChecksum(frame, this.guest.headers);
     this.describe(length, RxFlag.dataValidated, 0, 0);
     return this.placeCopy();
   }
@@ -290,47 +220,34 @@ export class GuestReceive implements DeferredWork, PatienceOwner {
     const length = segments.lengthOf(0);
     if (length > PAGE_SIZE && !this.guest.scatterGather) return this.drop('scatterGatherMissing');
     const pages = segments.count * pagesOf(length);
-    if (pages > RX_RING.slotCount || pages > this.pool.capacity) return this.drop('segmentationUnknown');
-    if (this.pool.available < pages) this.flush();
-    if (this.pool.available < pages || !this.backlog.takesAll(segments.count, segments.count * length))
-      return this.refuse();
-    const complete = !this.takesBlank(frame);
+    const own = this.waiting.pages;
+    if (pages > RX_RING.slotCount || pages > own.capacity) return this.drop('segmentationUnknown');
+    if (own.available < pages) this.flush();
+    if (own.available < pages || !own.takesAll(segments.count, segments.count * length)) return this.refuse();
+    const complete = !this.guest.takesBlank(frame);
     const flags = checksumFlags(complete ? FrameChecksum.validated : FrameChecksum.blank);
     for (let index = 0; index < segments.count; index += 1) {
-      const own = segments.lengthOf(index);
-      if (!this.copy.take(this.pool, own)) return this.drop('lostInFlight');
+      const size = segments.lengthOf(index);
+      if (!this.copy.take(own, size)) return this.drop('lostInFlight');
       segments.write(frame, index, this.copy, complete);
-      this.describe(own, flags, 0, 0);
+      this.describe(size, flags, 0, 0);
       if (!this.placeCopy()) return this.drop('lostInFlight');
     }
     return true;
   }
 
-  /** Pages for a copied packet that the ring or the queue will take, or nothing taken and `false`. */
-  private takeCopy(length: number): boolean {
-    if (!this.backlog.takes(length)) return false;
-    if (this.pool.available < pagesOf(length)) this.flush();
-    return this.copy.take(this.pool, length);
-  }
-
   /** Places the packet copied to pages of ours, or lets it wait. */
   private placeCopy(): boolean {
-    const { buffers, packet, backlog, copy } = this;
+    const { buffers, packet, copy } = this;
     const { length } = packet;
     const pages = pagesOf(length);
-    if (backlog.length === 0 && buffers.hasRoom(packet.slots, pages)) {
+    if (this.waiting.isEmpty && buffers.hasRoom(packet.slots, pages)) {
       buffers.begin(packet);
       for (let index = 0, left = length; left > 0; index += 1, left -= PAGE_SIZE)
         buffers.place(copy.page(index), 0, left < PAGE_SIZE ? left : PAGE_SIZE);
       buffers.end(length);
-    } else if (this.open) {
-      if (backlog.length === 0) this.wanted = packet.slots;
-      // One look at the clock is good for a whole pass.
-      if (this.passTime < 0) this.passTime = this.domain.scheduler.now();
-      backlog.add(packet, this.passTime);
-      for (let index = 0; index < pages; index += 1) backlog.addPage(copy.page(index));
-      this.patience.begin();
-    } else {
+    } else if (this.open) this.waiting.hold(packet, copy);
+    else {
       // The guest broke the protocol just now, and everything was let go of.
       for (let index = 0; index < pages; index += 1) copy.page(index).release();
       return this.refuse();
@@ -348,7 +265,7 @@ export class GuestReceive implements DeferredWork, PatienceOwner {
       buffers.place(head.page, head.offset, head.byteLength);
       return true;
     }
-    const page = this.pool.take();
+    const page = this.waiting.pages.take();
     if (page === undefined) return false;
     this.domain.memory.copy(page, 0, head.area, head.offset, head.byteLength);
     buffers.begin(this.packet);
@@ -358,7 +275,7 @@ export class GuestReceive implements DeferredWork, PatienceOwner {
 
   /** A packet that has to wait is copied in: no sender's grants are held for the sake of a slow guest. */
   private queueGranted(frame: GrantedFrame, length: number): boolean {
-    if (!this.takeCopy(length)) return this.refuse();
+    if (!this.waiting.takeCopy(this.copy, length)) return this.refuse();
     const isCopied = this.buffers.fetch(frame, this.copy);
     if (frame.fragmentCount > 0) frame.hold().release(isCopied);
     if (isCopied) return this.placeCopy();
@@ -368,7 +285,7 @@ export class GuestReceive implements DeferredWork, PatienceOwner {
 
   private refuse(): false {
     this.counters.sendRefused += 1;
-    this.refused = true;
+    this.waiting.refuse();
     this.flush();
     return false;
   }
@@ -377,10 +294,4 @@ export class GuestReceive implements DeferredWork, PatienceOwner {
     this.counters.dropped[reason] += 1;
     return true;
   }
-}
-
-function destinationOf(bytes: Uint8Array): number {
-  let address = 0;
-  for (let index = 0; index < 6; index += 1) address = address * 256 + (bytes[index] ?? 0);
-  return address;
 }

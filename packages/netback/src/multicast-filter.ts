@@ -1,3 +1,5 @@
+import type { FrameView } from '@netchannel2/xen';
+
 /**
  * The multicast addresses a guest listens to (spec vif.md §5). Addresses are 48-bit numbers, first byte highest.
  */
@@ -21,6 +23,17 @@ export class MulticastFilter {
   passes(address: number): boolean {
     const isGroup = (Math.floor(address / 0x100_0000_0000) & 1) === 1;
     return !isGroup || address === BROADCAST || this.addresses.includes(address);
+  }
+
+  /** Whether a frame that begins like this may pass. */
+  passesFrame(head: FrameView): boolean {
+    return this.passes(head.uint16(0) * 0x1_0000_0000 + head.uint32(2));
+  }
+
+  passesBytes(frame: Uint8Array): boolean {
+    let address = 0;
+    for (let index = 0; index < 6; index += 1) address = address * 256 + (frame[index] ?? 0);
+    return this.passes(address);
   }
 }
 

@@ -28,6 +28,7 @@ import {
 import { BATCH_COPIES } from './copy-batches';
 import type { NetbackCounters } from './frame-drops';
 import { PASS_PACKETS } from './packet-batch';
+import { PlainPlacements } from './plain-placements';
 import type { ReceivePacket } from './receive-packet';
 import { SlotBatch } from './slot-batch';
 import type { StagingBuffers } from './staging-buffers';
@@ -38,6 +39,8 @@ import type { StagingBuffers } from './staging-buffers';
  */
 export class PostedBuffers {
   private open = true;
+  private readonly plain = new PlainPlacements();
+  /** What is placed once something was that is not plain. */
   private readonly slots = new SlotBatch(RX_RING.slotCount);
   private readonly extra = new Int32Array(2);
   /** The packet being placed: bytes not yet placed, and the buffer being filled. */
@@ -57,6 +60,10 @@ export class PostedBuffers {
     private readonly broken: (reason: string) => void,
   ) {}
 
+  get isOpen(): boolean {
+    return this.open;
+  }
+
   /** Whether there are buffers that grants cannot be copied into. */
   get isStaged(): boolean {
     return this.staging.size > 0;
@@ -64,8 +71,8 @@ export class PostedBuffers {
 
   /** Room in batch and ring for a packet of `slots` slots stored in `pieces` pieces. */
   hasRoom(slots: number, pieces: number): boolean {
-    if (this.slots.packetCount === PASS_PACKETS || this.copies.length + pieces + slots > BATCH_COPIES)
-      this.flush();
+    const placed = this.plain.count + this.slots.packetCount;
+    if (placed === PASS_PACKETS || this.copies.length + pieces + slots > BATCH_COPIES) this.flush();
     return this.ring.unconsumed >= slots || this.hasSlots(slots);
   }
 
@@ -81,6 +88,7 @@ export class PostedBuffers {
 
   /** Begins a packet that there is room for: takes the first data slot and those of extras, which come before other data. */
   begin(packet: ReceivePacket): void {
+    if (this.plain.count > 0) this.plain.spill(this.slots);
     this.remaining = packet.length;
     const hasGso = packet.segmentSize !== 0;
     const hasHash = packet.hashFirst !== 0;
@@ -100,6 +108,14 @@ export class PostedBuffers {
     const id = rxRequestId(ring.words, at);
     const ref = grantRef(rxRequestGref(ring.words, at));
     ring.requestIndex = (ring.requestIndex + 1) | 0;
+    if (this.staging.size === 0 && slots.slotCount === 0) {
+      copies.addToGrant(page, offset, this.peer, ref, 0, length);
+      this.plain.add(page, id, flags, length);
+      this.counters.framesSent += 1;
+      this.counters.bytesSent += length;
+      return;
+    }
+    if (this.plain.count > 0) this.plain.spill(slots);
     slots.addData(id, flags, length, copies.length);
     slots.lease(page);
     const staged = this.staging.size === 0 ? undefined : this.staging.findWritable(ref);
@@ -191,14 +207,19 @@ export class PostedBuffers {
 
   /** Carries out the copies under way, answers them and tells the guest. */
   flush(): void {
-    const { slots, copies, ring } = this;
-    if (slots.slotCount === 0 || !this.open) return;
-    // A sender that has gone may have put its references to another use by now.
-    const isStale = slots.isStale;
-    if (!isStale) copies.submit();
-    this.answer(isStale);
+    const { plain, slots, copies, ring } = this;
+    if (!this.open) return;
+    if (plain.count > 0) {
+      copies.submit();
+      this.counters.dropped.copyFailed += plain.answer(ring, copies);
+    } else if (slots.slotCount > 0) {
+      // A sender that has gone may have put its references to another use by now.
+      const isStale = slots.isStale;
+      if (!isStale) copies.submit();
+      this.answer(isStale);
+      slots.clear();
+    } else return;
     copies.clear();
-    slots.clear();
     if (ring.pushResponses()) this.domain.events.notify(this.port);
   }
 
@@ -206,7 +227,8 @@ export class PostedBuffers {
   close(): void {
     if (!this.open) return;
     this.open = false;
-    this.counters.dropped.lostInFlight += this.slots.packetCount;
+    this.counters.dropped.lostInFlight += this.plain.count + this.slots.packetCount;
+    this.plain.clear();
     this.slots.clear();
     this.copies.clear();
   }
