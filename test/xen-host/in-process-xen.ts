@@ -131,7 +131,10 @@ export class InProcessXen {
 
   private grantMap(domid: number): GrantMapLibrary {
     const mapped = new Map<number, { readonly owner: number; readonly refs: readonly number[] }>();
+    let maximum = Number.POSITIVE_INFINITY;
+    let pagesMapped = 0;
     const map = (owner: number, refs: Uint32Array, writable: boolean): number => {
+      if (pagesMapped + refs.length > maximum) return ENOMEM;
       const grants: Grant[] = [];
       for (const ref of refs) {
         const grant = this.lookUp(domid, owner, ref, writable);
@@ -139,6 +142,7 @@ export class InProcessXen {
         grants.push(grant);
       }
       for (const grant of grants) grant.mappings++;
+      pagesMapped += refs.length;
       const address = this.pages.mapAt(grants.map(({ page }) => page));
       mapped.set(address, { owner, refs: Array.from(refs) });
       return address;
@@ -150,6 +154,7 @@ export class InProcessXen {
         const mapping = mapped.get(address);
         if (mapping === undefined || mapping.refs.length !== pageCount) return EINVAL;
         mapped.delete(address);
+        pagesMapped -= pageCount;
         this.pages.unmapAt(address, pageCount);
         const owner = this.domains.get(mapping.owner);
         for (const ref of mapping.refs) {
@@ -161,6 +166,11 @@ export class InProcessXen {
         return 0;
       },
       copy: (segments, count) => this.copy(domid, segments, count),
+      setMaximum: (count) => {
+        if (count < pagesMapped) return EINVAL;
+        maximum = count;
+        return 0;
+      },
       close: () => {},
     };
   }

@@ -15,6 +15,8 @@ const DEFAULT_MEMORY_PAGES = 16384;
 export interface XenHostOptions extends HostStoreOptions {
   /** Pages this process may use for frames, rings and shared pages, of 4096 bytes; taken as they are used. Default 16384. */
   readonly memoryPages?: number;
+  /** Foreign pages this process may have mapped at a time, from 1. Default: the kernel's own bound, if it has any. */
+  readonly maximumMappings?: number;
   /** This domain's id. Default: what xenstore says. */
   readonly domid?: DomainId;
   /** A connection of one's own; it is not closed with the domain. Default: the host's xenstore, closed with the domain. */
@@ -85,9 +87,15 @@ export class HostDomain implements Domain {
  * what to do.
  */
 export async function openXenHost(options: XenHostOptions = {}): Promise<HostDomain> {
-  const { memoryPages = DEFAULT_MEMORY_PAGES, scheduler = asyncScheduler } = options;
+  const { memoryPages = DEFAULT_MEMORY_PAGES, scheduler = asyncScheduler, maximumMappings } = options;
   if (!Number.isInteger(memoryPages) || memoryPages < 1) {
     throw new RangeError(`memoryPages is ${memoryPages}: give a whole number from 1`);
+  }
+  if (
+    maximumMappings !== undefined &&
+    !(Number.isInteger(maximumMappings) && maximumMappings >= 1 && maximumMappings < 2 ** 32)
+  ) {
+    throw new RangeError(`maximumMappings is ${maximumMappings}: give a whole number from 1`);
   }
   const libraries = options.libraries ?? koffiLibraries();
   const own = options.store === undefined ? await connectHostStore(options) : undefined;
@@ -96,7 +104,9 @@ export async function openXenHost(options: XenHostOptions = {}): Promise<HostDom
   const closeStore = (): void => own?.close();
   try {
     const id = options.domid ?? (await readDomid(store));
-    return new HostDomain(id, store, scheduler, libraries, memoryPages, closeStore);
+    const domain = new HostDomain(id, store, scheduler, libraries, memoryPages, closeStore);
+    if (maximumMappings !== undefined) domain.foreign.setMaximum(maximumMappings);
+    return domain;
   } catch (error) {
     closeStore();
     throw error;

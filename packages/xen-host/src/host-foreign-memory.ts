@@ -6,11 +6,12 @@ import type {
   GrantRef,
   MappedPages,
 } from '@netchannel2/xen';
-import { GrantStatus } from '@netchannel2/xen';
+import { errnoName, GrantStatus } from '@netchannel2/xen';
 import type { HostArea } from './host-area';
 import { HostCopyBatch } from './host-copy-batch';
 import type { HostMemory } from './host-memory';
 import type { GrantMapLibrary, UnmapNotification } from './native/xen-libraries';
+import { XenHostError } from './xen-host-error';
 
 const MAXIMUM_BATCH = 512;
 
@@ -43,6 +44,14 @@ export class HostForeignMemory implements ForeignMemory {
   ): HostMapping | GrantStatus {
     const address = this.library.mapNotifying(owner, ref, access === 'readwrite', notification);
     return address > 0 ? this.#mapped(owner, address, 1) : this.#diagnose(owner, [ref]);
+  }
+
+  /** Bounds the pages mapped at a time. @throws XenHostError where the kernel does not take the number. */
+  setMaximum(count: number): void {
+    const errno = this.library.setMaximum(count);
+    if (errno < 0) {
+      throw new XenHostError(`The kernel does not let this process map ${count} pages: ${errnoName(errno)}.`);
+    }
   }
 
   createCopyBatch(capacity: number): GrantCopyBatch {

@@ -36,6 +36,15 @@ export class HostGrantTable implements GrantTable {
   }
 
   /**
+   * Opens the library now, so that what is missing shows before a device needs pages; otherwise the first `share` does.
+   *
+   * @throws XenHostError when libxengntshr or `/dev/xen/gntalloc` cannot be used.
+   */
+  open(): void {
+    this.#opened();
+  }
+
+  /**
    * {@inheritDoc GrantTable.share}
    *
    * `end()` of what it returns always answers 0: whether a peer still maps a page only the kernel learns, which keeps it back.
@@ -64,6 +73,11 @@ export class HostGrantTable implements GrantTable {
     this.#free = 0;
   }
 
+  #opened(): GrantShareLibrary {
+    this.#library ??= this.libraries.openGrantShare();
+    return this.#library;
+  }
+
   #share(
     pageCount: number,
     call: (library: GrantShareLibrary, refs: Uint32Array) => number,
@@ -72,8 +86,7 @@ export class HostGrantTable implements GrantTable {
       throw new RangeError(`pages are shared in whole numbers from 1, not ${pageCount}`);
     }
     if (pageCount > this.#free || !this.memory.reserve(pageCount)) return undefined;
-    this.#library ??= this.libraries.openGrantShare();
-    const library = this.#library;
+    const library = this.#opened();
     const refs = new Uint32Array(pageCount);
     const address = call(library, refs);
     if (address <= 0) {

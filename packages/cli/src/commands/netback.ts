@@ -1,8 +1,9 @@
+import { existsSync } from 'node:fs';
 import { domainId } from '@netchannel2/xen';
-import { openXenHost, XenHostError } from '@netchannel2/xen-host';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { CommandFailure, ExitCode } from '../command-failure';
 import { systemNetwork } from '../real/host-network';
+import { openHost } from '../real/open-host';
 import { GuestServer, type GuestServerOptions } from '../real/serve-guests';
 import { untilStopped } from '../stop-signal';
 import type { Terminal } from '../terminal';
@@ -62,11 +63,17 @@ function parseGuests(text: string): GuestServerOptions['guests'] {
   return domainId(domid);
 }
 
+/** The kernel's netback, where it is loaded. */
+const KERNEL_NETBACK = '/sys/module/xen_netback';
+
 async function run(flags: NetbackFlags, terminal: Terminal): Promise<void> {
-  const domain = await openXenHost().catch((error: unknown) => {
-    if (error instanceof XenHostError) throw new CommandFailure(ExitCode.refused, error.message);
-    throw error;
-  });
+  if (existsSync(KERNEL_NETBACK)) {
+    throw new CommandFailure(
+      ExitCode.refused,
+      "The kernel's own netback is loaded and would take the devices. Remove it: rmmod xen-netback.",
+    );
+  }
+  const domain = await openHost();
   const server = new GuestServer(domain, {
     guests: flags.backendOf,
     bridge: flags.bridge,

@@ -1,8 +1,7 @@
-import { openXenHost, XenHostError } from '@netchannel2/xen-host';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { CommandFailure, ExitCode } from '../command-failure';
 import { generatorEnd, tapEnd } from '../real/frontend-end';
 import { systemNetwork } from '../real/host-network';
+import { openHost } from '../real/open-host';
 import { FrontendServer } from '../real/serve-frontend';
 import { untilStopped } from '../stop-signal';
 import type { Terminal } from '../terminal';
@@ -56,10 +55,7 @@ function parseSize(text: string): number {
 }
 
 async function run(number: number, flags: NetfrontFlags, terminal: Terminal): Promise<void> {
-  const domain = await openXenHost().catch((error: unknown) => {
-    if (error instanceof XenHostError) throw new CommandFailure(ExitCode.refused, error.message);
-    throw error;
-  });
+  const domain = await openHost((opened) => opened.grants.open());
   const log = (line: string): void => terminal.out(`${line}\n`);
   let generated = (): void => {};
   const allGenerated = new Promise<void>((resolve) => {

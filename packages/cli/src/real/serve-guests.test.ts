@@ -81,6 +81,19 @@ describe('GuestServer', () => {
     await close();
   });
 
+  it('says what went through a device when it is gone', async () => {
+    const said: string[] = [];
+    const { machine, guest, frontends, toolstack, attach, close } = host({ log: (line) => said.push(line) });
+    await attach();
+    frontends.devices[0]?.send(new Uint8Array(60));
+    frontends.devices[0]?.flush();
+    await machine.idle();
+    await toolstack.detach(guest.id, 'vif', 0);
+    await machine.idle();
+    await close();
+    expect(said).toContain('vif1.0: gone; sent 0 frames, received 1; its TAP sent 1 frames, received 0');
+  });
+
   it('leaves the devices of other guests alone', async () => {
     const { guest, server, close } = host();
     await close();

@@ -12,6 +12,7 @@ import type { Domain, DomainId, DomainMemory } from '@netchannel2/xen';
 import type { Subscription } from 'rxjs';
 import { cable } from './cable';
 import type { HostNetwork } from './host-network';
+import { portTally } from './port-tally';
 
 const DEFAULT_MTU = 1500;
 
@@ -100,7 +101,7 @@ export class GuestServer {
     }).then(async () => {
       await plugged;
       await this.plugOut(connection);
-      options.log(`${device.name}: gone`);
+      options.log(`${device.name}: gone; ${portTally(device.counters)}; its TAP ${portTally(tap.counters)}`);
     });
     this.served.add(gone);
     void gone.finally(() => this.served.delete(gone));

@@ -68,6 +68,7 @@ function openGrantMap(library: SharedLibrary): GrantMapLibrary {
   );
   const unmap = library.func('int xengnttab_unmap(void *h, uintptr_t address, uint32_t count)');
   const copy = library.func('int xengnttab_grant_copy(void *h, uint32_t count, void *segments)');
+  const setMaximum = library.func('int xengnttab_set_max_grants(void *h, uint32_t count)');
   const close = library.func('int xengnttab_close(void *h)');
   return {
     map: (owner, refs, writable) =>
@@ -82,6 +83,7 @@ function openGrantMap(library: SharedLibrary): GrantMapLibrary {
       ) || negativeErrno(),
     unmap: (address, pageCount) => (unmap(handle, address, pageCount) < 0 ? negativeErrno() : 0),
     copy: (segments, count) => (copy(handle, count, segments) < 0 ? negativeErrno() : 0),
+    setMaximum: (count) => (setMaximum(handle, count) < 0 ? negativeErrno() : 0),
     close: () => {
       close(handle);
     },

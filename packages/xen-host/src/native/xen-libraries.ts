@@ -38,6 +38,8 @@ export interface GrantMapLibrary {
   unmap(address: number, pageCount: number): number;
   /** Carries out `count` segments of 24 bytes (spec grant-tables.md §12.2); each gets a status of its own. */
   copy(segments: Int32Array, count: number): number;
+  /** How many grants the handle may have mapped. Newer kernels count none, and the library then answers 0. */
+  setMaximum(count: number): number;
   close(): void;
 }
 
