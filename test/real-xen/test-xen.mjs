@@ -13,7 +13,7 @@ const labDirectory =
   process.env.XEN_LAB_DIR ??
   join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'netchannel2-real-xen');
 
-/** In the order they run. Seconds are a last bound for a busy machine: several times what an idle one of two cores needs. */
+/** Seconds are a last bound for a busy machine: several times what an idle one of two cores needs. */
 const JOBS = JSON.parse(readFileSync(join(here, 'jobs.json'), 'utf8'));
 
 const BOOT_SECONDS = 300;
@@ -52,7 +52,7 @@ function imageIsFresh() {
   return sources.every((entry) => statSync(join(entry.parentPath ?? entry.path, entry.name)).mtimeMs < built);
 }
 
-/** One folder for one boot: every job's bundle, and the script that runs them one after the other. */
+/** One folder for one boot: every job's bundle, and the script that runs them. */
 async function bundle(jobs, directory) {
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true });
@@ -89,22 +89,32 @@ async function bundle(jobs, directory) {
     },
   });
   writeFileSync(join(directory, 'package.json'), readFileSync(join(here, '../../packages/cli/package.json')));
+  writeFileSync(join(directory, 'run.sh'), runScript(jobs));
+}
+
+/**
+ * The stages come one after the other; the lanes of a stage run side by side, since jobs wait much of the time. What stands in one
+ * lane would disturb each other: two backends of all guests, or Linux's netback and ours.
+ */
+function runScript(jobs) {
+  const grouped = (list, key) =>
+    [...new Set(list.map((job) => job[key]))].map((value) => list.filter((job) => job[key] === value));
+  const lines = grouped(jobs, 'stage').map((stage) => {
+    const lanes = grouped(stage, 'lane');
+    return `${lanes.map((lane) => `( ${lane.map((job) => `run_job ${job.name}`).join('; ')} ) &`).join(' ')} wait`;
+  });
   // The report goes through a pipe, which is written at once: a file would lose its end when Node is made to exit.
-  writeFileSync(
-    join(directory, 'run.sh'),
-    `#!/bin/bash
+  return `#!/bin/bash
 export NO_COLOR=1
-failed=0
-for job in ${jobs.map((job) => job.name).join(' ')}; do
-  began=$SECONDS
-  echo "LAB-JOB $job"
-  node --test-force-exit --test-reporter=tap bin/$job.mjs 2>&1 | tee /out/$job.tap
-  [ "\${PIPESTATUS[0]}" = 0 ] || failed=1
-  echo "LAB-JOB-DONE $job $((SECONDS - began))" | tee -a /out/$job.tap
-done
-exit $failed
-`,
-  );
+run_job() {
+  echo "LAB-JOB $1"
+  node --test-force-exit --test-reporter=tap bin/$1.mjs 2>&1 | tee /out/$1.tap
+  [ "\${PIPESTATUS[0]}" = 0 ] || touch /tmp/failed
+  echo "LAB-JOB-DONE $1" | tee -a /out/$1.tap
+}
+${lines.join('\n')}
+[ ! -e /tmp/failed ]
+`;
 }
 
 /** Tests of a TAP report, those without tests below them only. */
@@ -120,23 +130,41 @@ function readReport(text) {
   return tests;
 }
 
-/** Boots the machine for a folder of jobs; says which job it is at. */
-function boot(directory, name, seconds) {
+/**
+ * Boots the machine for a folder of jobs; says which job has ended, and how long it took by this machine's clock: the emulated
+ * one goes wrong where the cores are busy.
+ */
+async function boot(directory, name, seconds) {
   const child = spawn('bash', [join(lab, 'boot.sh'), directory, String(seconds), name], {
     stdio: ['ignore', process.env.XEN_LAB_VERBOSE ? 'inherit' : 'ignore', 'inherit'],
     env: { ...process.env, XEN_LAB_DIR: labDirectory },
   });
-  return new Promise((resolve) => child.on('exit', resolve));
+  const began = new Map();
+  const took = new Map();
+  const watch = () => {
+    const console_ = join(labDirectory, 'runs', name, 'console.log');
+    const text = existsSync(console_) ? readFileSync(console_, 'latin1') : '';
+    for (const [, job] of text.matchAll(/LAB-JOB ([\w-]+)/g)) if (!began.has(job)) began.set(job, Date.now());
+    for (const [, job] of text.matchAll(/LAB-JOB-DONE ([\w-]+)/g)) {
+      if (took.has(job)) continue;
+      took.set(job, Math.round((Date.now() - (began.get(job) ?? Date.now())) / 1000));
+      console.log(`   ${job} has ended after ${took.get(job)} s`);
+    }
+  };
+  const timer = setInterval(watch, 500);
+  const status = await new Promise((resolve) => child.on('exit', resolve));
+  clearInterval(timer);
+  watch();
+  return { status, took };
 }
 
 /** One line a job, and one a failure. */
-function reportJob(job, out) {
+function reportJob(job, out, seconds) {
   const file = join(out, `${job.name}.tap`);
   const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
   const tests = readReport(text);
-  const seconds = /^LAB-JOB-DONE \S+ (\d+)/m.exec(text)?.[1];
   const failed = tests.filter((test) => !test.ok);
-  const broken = seconds === undefined || tests.length === 0;
+  const broken = !/^LAB-JOB-DONE /m.test(text) || tests.length === 0;
   const bad = broken || failed.length > 0;
   console.log(
     ` ${bad ? '✗' : '✓'} ${job.name}: ${tests.length - failed.length} passed, ${failed.length} failed ` +
@@ -146,15 +174,17 @@ function reportJob(job, out) {
   return { passed: tests.length - failed.length, failed: failed.length + (broken ? 1 : 0) };
 }
 
-/** All jobs in one boot of the machine, in their order. */
+/** All jobs in one boot of the machine. */
 async function run(jobs) {
   const name = jobs.length === JOBS.length ? 'all' : jobs.map((job) => job.name).join('-');
   const directory = join(labDirectory, 'jobs', name);
   await bundle(jobs, directory);
   const seconds = jobs.reduce((sum, job) => sum + job.seconds, BOOT_SECONDS);
-  const status = await boot(directory, name, seconds);
+  const { status, took } = await boot(directory, name, seconds);
   const ended = { 124: 'The machine ran out of time.', 125: 'dom0 did not come up.' }[status];
-  const results = jobs.map((job) => reportJob(job, join(labDirectory, 'runs', name, 'out')));
+  const results = jobs.map((job) =>
+    reportJob(job, join(labDirectory, 'runs', name, 'out'), took.get(job.name)),
+  );
   const passed = results.reduce((sum, result) => sum + result.passed, 0);
   const failed = results.reduce((sum, result) => sum + result.failed, 0);
   if (ended !== undefined) console.log(`   ${ended}`);

@@ -66,6 +66,17 @@ export class Companion {
     );
   }
 
+  /** How often the program's main thread went to sleep so far, because it had nothing to do. */
+  get sleeps(): number {
+    const status = textOf(`/proc/${this.#child.pid}/status`);
+    return Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)?.[1]);
+  }
+
+  /** The exit code of a program that ends by itself. */
+  ended(): Promise<number | null> {
+    return this.#ended;
+  }
+
   /** Asks the program to end; its exit code. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     this.#child.kill(signal);

@@ -7,8 +7,16 @@ import { run } from './programs';
 const ECHO = 7;
 const SINK = 9;
 const SOURCE = 19;
+const SCATTER = 29;
 /** One local port for all datagrams: the guest's echo service talks to the first peer it hears. */
 const LOCAL_UDP = 7007;
+const LOCAL_SINK = 7008;
+/** Room for all datagrams of a transfer, so that this process being late loses none. */
+const RECEIVE_BUFFER = 64 << 20;
+/** After so long without a datagram none will come. */
+const SILENCE_MS = 20_000;
+
+const sumOf = (bytes: Buffer): string => createHash('md5').update(bytes).digest('hex');
 
 /** `ping`: packets lost, of `count`. */
 export async function pingLoss(address: string, count: number, bytes = 56): Promise<number> {
@@ -46,57 +54,82 @@ export async function poke(address: string, port: number): Promise<void> {
 
 /** Sends random bytes through the guest's echo and back by TCP; whether they came back unchanged. */
 export async function tcpEcho(address: string, bytes: number): Promise<boolean> {
-  const sent = randomBytes(bytes);
-  const socket = await open(address, ECHO);
-  const chunks: Buffer[] = [];
-  let got = 0;
-  const all = new Promise<void>((resolve, reject) => {
-    socket.on('error', reject);
-    socket.on('close', () => reject(new Error(`the connection ended after ${got} of ${bytes} bytes`)));
-    socket.on('data', (chunk) => {
-      chunks.push(chunk);
-      got += chunk.byteLength;
-      if (got >= bytes) resolve();
-    });
-  });
-  socket.write(sent);
-  await all;
-  socket.destroy();
-  return Buffer.concat(chunks).equals(sent);
+  const echo = await openEcho(address);
+  const intact = await echo.exchange(bytes);
+  echo.close();
+  return intact;
 }
 
-/** Sends random bytes to the guest's sink by TCP; their MD5, which the guest prints too. */
-export async function tcpSend(address: string, bytes: number): Promise<string> {
-  const sent = randomBytes(bytes);
+/** Sends bytes to the guest's sink by TCP; their MD5. The guest prints the sum of what it took, and keeps it. */
+export async function tcpSend(address: string, bytes: Buffer): Promise<string> {
   const socket = await open(address, SINK);
-  socket.end(sent);
+  socket.end(bytes);
   await once(socket, 'close');
-  return createHash('md5').update(sent).digest('hex');
+  return sumOf(bytes);
 }
 
-/** Reads the guest's source by TCP to its end; how many bytes, all of them zero or not. */
-export async function tcpReceive(address: string): Promise<{ bytes: number; allZero: boolean }> {
+/** Reads what the guest kept, by TCP to its end; its MD5. */
+export async function tcpRecall(address: string): Promise<string> {
   const socket = await open(address, SOURCE);
-  socket.on('error', () => {});
-  let bytes = 0;
-  let allZero = true;
-  // Compared by the runtime: a function called for each byte would take longer than the network, under emulation.
-  const zeros = Buffer.alloc(1 << 20);
-  socket.on('data', (chunk) => {
-    bytes += chunk.byteLength;
-    if (zeros.compare(chunk, 0, chunk.byteLength, 0, chunk.byteLength) !== 0) allZero = false;
-  });
+  const sum = createHash('md5');
+  socket.on('data', (chunk) => sum.update(chunk));
   await once(socket, 'end');
   socket.destroy();
-  return { bytes, allZero };
+  return sum.digest('hex');
+}
+
+/** A TCP connection to the guest's echo that outlives what happens to the guest meanwhile. */
+export async function openEcho(
+  address: string,
+): Promise<{ exchange(bytes: number): Promise<boolean>; close(): void }> {
+  const socket = await open(address, ECHO);
+  return {
+    async exchange(bytes) {
+      const sent = randomBytes(bytes);
+      const chunks: Buffer[] = [];
+      let got = 0;
+      const all = new Promise<void>((resolve, reject) => {
+        socket.once('error', reject);
+        socket.once('close', () => reject(new Error(`the connection ended after ${got} of ${bytes} bytes`)));
+        socket.on('data', (chunk) => {
+          chunks.push(chunk);
+          got += chunk.byteLength;
+          if (got >= bytes) resolve();
+        });
+      });
+      socket.write(sent);
+      await all;
+      socket.removeAllListeners('data');
+      socket.removeAllListeners('error');
+      socket.removeAllListeners('close');
+      return Buffer.concat(chunks).equals(sent);
+    },
+    close: () => socket.destroy(),
+  };
+}
+
+/** Resolves once `done` was called, or nothing was heard for a while. */
+function untilSilent(listen: (heard: () => void, done: () => void) => void): Promise<void> {
+  return new Promise((resolve) => {
+    let idle = setTimeout(resolve, SILENCE_MS);
+    listen(
+      () => {
+        clearTimeout(idle);
+        idle = setTimeout(resolve, SILENCE_MS);
+      },
+      () => {
+        clearTimeout(idle);
+        resolve();
+      },
+    );
+  });
 }
 
 /** Sends datagrams of mixed sizes through the guest's echo, some in flight at a time; how many came back unchanged. */
-export async function udpEcho(address: string, count: number, largest: number): Promise<number> {
+export async function udpEcho(address: string, count: number, largest: number, window = 8): Promise<number> {
   const socket = createSocket('udp4');
   await new Promise<void>((resolve) => socket.bind(LOCAL_UDP, resolve));
   const sums = new Map<number, string>();
-  const sumOf = (bytes: Buffer): string => createHash('md5').update(bytes).digest('hex');
   let intact = 0;
   let next = 0;
   const send = (): void => {
@@ -107,22 +140,40 @@ export async function udpEcho(address: string, count: number, largest: number): 
     next += 1;
     socket.send(bytes, ECHO, address);
   };
-  await new Promise<void>((resolve) => {
-    let idle = setTimeout(resolve, 20_000);
+  await untilSilent((heard, done) => {
     socket.on('message', (bytes) => {
-      clearTimeout(idle);
-      idle = setTimeout(resolve, 20_000);
+      heard();
       const id = bytes.readUInt32BE(0);
       if (sums.get(id) === sumOf(bytes)) intact += 1;
       sums.delete(id);
       send();
-      if (intact >= count) {
-        clearTimeout(idle);
-        resolve();
-      }
+      if (intact >= count) done();
     });
-    for (let started = 0; started < 8; started++) send();
+    for (let started = 0; started < window; started++) send();
   });
   socket.close();
   return intact;
+}
+
+/** Has the guest send what it kept, which is `kept`, in datagrams of `size` bytes to `host`; how many came unchanged and once. */
+export async function udpScatter(address: string, host: string, kept: Buffer, size: number): Promise<number> {
+  await run('sysctl', '-q', '-w', `net.core.rmem_max=${RECEIVE_BUFFER}`);
+  const expected = new Set<string>();
+  for (let at = 0; at < kept.byteLength; at += size) expected.add(sumOf(kept.subarray(at, at + size)));
+  const count = expected.size;
+  const socket = createSocket({ type: 'udp4', recvBufferSize: RECEIVE_BUFFER });
+  await new Promise<void>((resolve) => socket.bind(LOCAL_SINK, resolve));
+  const order = await open(address, SCATTER);
+  order.on('error', () => {});
+  await untilSilent((heard, done) => {
+    socket.on('message', (bytes) => {
+      heard();
+      expected.delete(sumOf(bytes));
+      if (expected.size === 0) done();
+    });
+    order.write(`${host} ${LOCAL_SINK} ${size}\n`);
+  });
+  order.destroy();
+  socket.close();
+  return count - expected.size;
 }

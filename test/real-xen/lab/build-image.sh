@@ -24,15 +24,13 @@ mkdir -p guest/{bin,dev,proc,sys,tmp,lib,lib64}
 cp "$(command -v busybox)" guest/bin/busybox
 for applet in $(guest/bin/busybox --list | grep -vx busybox); do ln -sf busybox "guest/bin/$applet"; done
 cp xen/bin/nc.traditional guest/bin/
-for library in libc.so.6 libresolv.so.2; do cp -L "/lib/x86_64-linux-gnu/$library" guest/lib/; done
+cp --remove-destination "$(command -v bash)" guest/bin/bash
+for library in libc.so.6 libresolv.so.2 libtinfo.so.6; do cp -L "/lib/x86_64-linux-gnu/$library" guest/lib/; done
 cp -L /lib64/ld-linux-x86-64.so.2 guest/lib64/
-printf '#!/bin/sh\nexec md5sum > /dev/console\n' > guest/bin/take
-printf '#!/bin/sh\nexec dd if=/dev/zero bs=1M count=${lab_mb:-8}\n' > guest/bin/give
-printf '#!/bin/sh\necho b > /proc/sysrq-trigger\n' > guest/bin/restart-now
-printf '#!/bin/sh\necho c > /proc/sysrq-trigger\n' > guest/bin/crash-now
+cp "$lab_sources"/guest/bin/* guest/bin/
 cp $modules/drivers/net/xen-netfront.ko guest/lib/
 cp "$lab_sources/guest/init" guest/init
-chmod 755 guest/init guest/bin/{take,give,restart-now,crash-now}
+chmod 755 guest/init guest/bin/*
 (cd guest && find . | cpio -o -H newc --quiet) > image.new/guest.cpio
 
 # --- dom0

@@ -9,7 +9,8 @@ kernel=$(apt-cache depends linux-image-amd64 | sed -n 's/.*Depends: \(linux-imag
 userland="xen-hypervisor-$xen_version-amd64 xen-utils-$xen_version xen-utils-common xenstore-utils libxencall1
   libxendevicemodel1 libxenevtchn1 libxenforeignmemory1 libxengnttab1 libxenhypfs1 libxenmisc$xen_version libxenstore4
   libxentoolcore1 libxentoollog1 libyajl2 libnl-3-200 libnl-route-3-200 libncurses6 libtinfo6 libfdt1 libpixman-1-0 libcap2
-  libcap2-bin iproute2 libbpf1 libelf1 libmnl0 libxtables12 iputils-ping kmod bridge-utils netcat-traditional"
+  libcap2-bin iproute2 libbpf1 libelf1 libmnl0 libxtables12 iputils-ping kmod bridge-utils netcat-traditional tcpdump
+  libpcap0.8"
 for package in "$kernel" $userland; do
   ls "${package}"_*.deb >/dev/null 2>&1 || apt-get download -qq "$package"
 done

@@ -11,6 +11,11 @@ export interface FramePortPair {
   readonly longestFrame: number;
   /** A pool of the domain `a` lives in, for frames it makes itself; `undefined` where frames cannot be made there. */
   readonly poolOfA: FramePool | undefined;
+  /**
+   * Refusals in a row, each with time to settle, after which a port is taken to stay full. Default 200: a simulated clock goes on a
+   * little with each, and what waits for pages must come to its end.
+   */
+  readonly steadyRefusals?: number;
   /** Runs all that is due: frames under way arrive, leases of frames sent end. */
   settle(): Promise<void>;
   /** Takes the devices away in good order. */

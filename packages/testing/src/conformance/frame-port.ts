@@ -14,7 +14,7 @@ import {
   withPorts,
 } from './frame-port-pair';
 
-/** Refusals in a row, each with time to settle, after which a port is taken to stay full. */
+/** Where the pair does not say. */
 const STEADY_REFUSALS = 200;
 
 /** Enough to fill any ring: no port holds this many frames of one size. */
@@ -295,7 +295,7 @@ function describeReceivedFrames(name: string, factory: FramePortPairFactory): vo
           await pair.settle();
           refusals += 1;
           // Nobody releases anything here, so nothing will change any more.
-          if (refusals === STEADY_REFUSALS) break;
+          if (refusals === (pair.steadyRefusals ?? STEADY_REFUSALS)) break;
         }
         await pair.settle();
         for (const frame of kept) frame.release();
