@@ -46,7 +46,7 @@ export class Guest {
       'type="pv"',
       'kernel="/guest/vmlinux"',
       'ramdisk="/guest/guest.cpio"',
-      'memory=224',
+      'memory=160',
       'vcpus=1',
       `vif=[${vifs.map((vif) => `"${vif}"`).join(', ')}]`,
       `extra="${extra.filter((part) => part !== '').join(' ')}"`,

@@ -2,12 +2,14 @@ import { createHash, randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { run } from './programs';
+import { run, textOf, until } from './programs';
 
 const ECHO = 7;
 const SINK = 9;
 const SOURCE = 19;
 const SCATTER = 29;
+const GATHERED = 39;
+const GATHER = 49;
 /** One local port for all datagrams: the guest's echo service talks to the first peer it hears. */
 const LOCAL_UDP = 7007;
 const LOCAL_SINK = 7008;
@@ -15,6 +17,8 @@ const LOCAL_SINK = 7008;
 const RECEIVE_BUFFER = 64 << 20;
 /** After so long without a datagram none will come. */
 const SILENCE_MS = 20_000;
+/** Datagrams that a TAP's queue surely holds. */
+const TAP_QUEUE = 200;
 
 const sumOf = (bytes: Buffer): string => createHash('md5').update(bytes).digest('hex');
 
@@ -70,12 +74,16 @@ export async function tcpSend(address: string, bytes: Buffer): Promise<string> {
 
 /** Reads what the guest kept, by TCP to its end; its MD5. */
 export async function tcpRecall(address: string): Promise<string> {
-  const socket = await open(address, SOURCE);
-  const sum = createHash('md5');
-  socket.on('data', (chunk) => sum.update(chunk));
+  return sumOf(await recall(address, SOURCE));
+}
+
+async function recall(address: string, port: number): Promise<Buffer> {
+  const socket = await open(address, port);
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk) => chunks.push(chunk));
   await once(socket, 'end');
   socket.destroy();
-  return sum.digest('hex');
+  return Buffer.concat(chunks);
 }
 
 /** A TCP connection to the guest's echo that outlives what happens to the guest meanwhile. */
@@ -153,6 +161,37 @@ export async function udpEcho(address: string, count: number, largest: number, w
   });
   socket.close();
   return intact;
+}
+
+/**
+ * Sends datagrams of `size` bytes to the guest through `tap`, which is given more as long as its queue has room; how many came
+ * unchanged and once, by what the guest wrote down.
+ */
+export async function udpGather(address: string, tap: string, count: number, size: number): Promise<number> {
+  const expected = new Set<string>();
+  const counter = `/sys/class/net/${tap}/statistics/tx_packets`;
+  const socket = createSocket({ type: 'udp4', sendBufferSize: 1 << 20 });
+  for (let sent = 0; sent < count; ) {
+    const before = Number(textOf(counter));
+    const burst = Math.min(TAP_QUEUE, count - sent);
+    for (let index = 0; index < burst; index++) {
+      const bytes = randomBytes(size);
+      expected.add(sumOf(bytes));
+      await new Promise<void>((resolve) => socket.send(bytes, GATHER, address, () => resolve()));
+    }
+    sent += burst;
+    await until(`${burst} datagrams to leave ${tap}`, 60, () =>
+      Number(textOf(counter)) - before >= burst ? true : undefined,
+    );
+  }
+  socket.close();
+  let kept: Buffer = Buffer.alloc(0);
+  await until(`${count * size} bytes to be written down`, 60, async () => {
+    kept = await recall(address, GATHERED);
+    return kept.byteLength >= count * size ? true : undefined;
+  });
+  for (let at = 0; at < kept.byteLength; at += size) expected.delete(sumOf(kept.subarray(at, at + size)));
+  return count - expected.size;
 }
 
 /** Has the guest send what it kept, which is `kept`, in datagrams of `size` bytes to `host`; how many came unchanged and once. */
