@@ -51,9 +51,12 @@ function host(change: Partial<GuestServerOptions> = {}) {
   });
   const frontends = bindFrontends(guest, netfrontDriver());
   const toolstack = new Toolstack(dom0.store, { hotplug: () => Promise.resolve() });
-  const attach = async () => {
-    // A domain's home is there a little after the domain.
+  /** A domain's home is there a little after the domain. */
+  const booted = async () => {
     while ((await dom0.store.tryRead(`/local/domain/${guest.id}`)) === undefined) await setImmediate();
+  };
+  const attach = async () => {
+    await booted();
     await toolstack.attach(guest.id, { type: 'vif', mtu: 9000, script: '/etc/xen/scripts/vif-bridge' });
     await machine.idle();
   };
@@ -61,7 +64,7 @@ function host(change: Partial<GuestServerOptions> = {}) {
     await Promise.all([frontends.close(), server.close()]);
     machine.shutdown();
   };
-  return { machine, guest, log, taps, server, frontends, toolstack, attach, close };
+  return { machine, dom0, guest, log, taps, server, frontends, toolstack, booted, attach, close };
 }
 
 describe('GuestServer', () => {
@@ -112,6 +115,47 @@ describe('GuestServer', () => {
     await toolstack.detach(guest.id, 'vif', 0);
     await close();
     expect(log.filter((line) => line.startsWith('close'))).toHaveLength(1);
+  });
+
+  it('connects a device only when its host side is plugged in, and says why it is not', async () => {
+    const scripts: ((error?: Error) => void)[] = [];
+    /** Waits for the script to be run, and ends it. */
+    const endScript = async (error?: Error) => {
+      while (scripts.length === 0) await setImmediate();
+      await machine.idle();
+      expect(log).not.toContain('vif1.1 has carrier');
+      scripts.shift()?.(error);
+    };
+    const { machine, dom0, log, guest, frontends, booted, close } = host({
+      hotplug: 'script',
+      network: {
+        plug: () => Promise.resolve(),
+        script: (_path, action) =>
+          action === 'offline'
+            ? Promise.resolve()
+            : new Promise((resolve, reject) => {
+                scripts.push((error) => (error === undefined ? resolve() : reject(error)));
+              }),
+      },
+    });
+    // As beside a driver domain, this one plugs nothing in.
+    const toolstack = new Toolstack(dom0.store);
+    await booted();
+    const attached = toolstack.attach(guest.id, { type: 'vif', script: '/etc/xen/scripts/vif-bridge' });
+    while (scripts.length === 0) await setImmediate();
+    await machine.idle();
+    expect(log).not.toContain('vif1.0 has carrier');
+    await endScript();
+    await attached;
+    await machine.idle();
+    expect(log).toContain('vif1.0 has carrier');
+    expect(frontends.devices).toHaveLength(1);
+    const failed = toolstack.attach(guest.id, { type: 'vif', script: '/etc/xen/scripts/vif-bridge' });
+    // Looked at before it fails, or the rejection would have nobody.
+    const refused = expect(failed).rejects.toThrow(/no bridge here/);
+    await endScript(new Error('no bridge here'));
+    await refused;
+    await close();
   });
 
   it('gives a device up whose TAP cannot be made, and says so', async () => {

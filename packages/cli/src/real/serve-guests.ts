@@ -12,6 +12,7 @@ import type { Domain, DomainId, DomainMemory } from '@netchannel2/xen';
 import type { Subscription } from 'rxjs';
 import { cable } from './cable';
 import type { HostNetwork } from './host-network';
+import { writePlugStatus } from './plug-status';
 import { portTally } from './port-tally';
 
 const DEFAULT_MTU = 1500;
@@ -44,9 +45,10 @@ export class GuestServer {
     private readonly domain: Domain,
     private readonly options: GuestServerOptions,
   ) {
-    const { guests, offloads, hotplug } = options;
+    const { guests, offloads } = options;
     const settings: Partial<BackendOptions> = {
-      hotplug: hotplug === 'toolstack' ? 'script' : 'self',
+      // Whoever plugs in says when it is done: a guest that is told of its device before that loses its first frames.
+      hotplug: 'script',
       ...(guests === 'all' ? {} : { serves: (frontend: DomainId) => frontend === guests }),
     };
     const features = offloads ? {} : { gsoTcpv4: false, gsoTcpv6: false };
@@ -80,9 +82,13 @@ export class GuestServer {
     }
     tap.setCarrier(false);
     const joined = cable(device, tap);
-    const plugged = this.plugIn(connection, tap).catch((error: unknown) => {
-      options.log(`${device.name}: ${messageOf(error)}`);
-    });
+    const plugged = this.plugIn(connection, tap)
+      .catch((error: unknown) => {
+        options.log(`${device.name}: ${messageOf(error)}`);
+        return messageOf(error);
+      })
+      .then((failure) => this.tellPlugged(link.ownPath, failure))
+      .catch((error: unknown) => options.log(`${device.name}: ${messageOf(error)}`));
     options.log(`${device.name}: domain ${link.peer}, device ${link.number}`);
     joined.add(
       connection.state$.subscribe((state) => {
@@ -113,7 +119,12 @@ export class GuestServer {
     return openTap?.(name, memory, offloads) ?? new TapPort({ name, memory, offloads });
   }
 
-  private async plugIn({ link, device }: DeviceConnection<Netback>, tap: TapPort): Promise<void> {
+  /** The toolstack's script has the last word where it is the one that plugs in. */
+  private async tellPlugged(device: string, failure: string | undefined): Promise<void> {
+    if (this.options.hotplug !== 'toolstack') await writePlugStatus(this.domain.store, device, failure);
+  }
+
+  private async plugIn({ link, device }: DeviceConnection<Netback>, tap: TapPort): Promise<undefined> {
     const { network, bridge, hotplug } = this.options;
     const mtu = Number((await link.readOwn('mtu')) ?? DEFAULT_MTU);
     await network.plug(tap.name, Number.isInteger(mtu) && mtu >= 68 ? mtu : DEFAULT_MTU, bridge);
