@@ -112,7 +112,7 @@ describe("nc2 netfront against Linux's netback", () => {
     );
     await captured.said('listening on');
     await run('ip', 'link', 'set', 'vif0.0', 'up');
-    await generator.said(`sent ${GENERATED} frames of 1000 bytes`, 120);
+    await generator.said(`sent ${GENERATED} frames of 1000 bytes`);
     expect(await captured.ended()).toBe(0);
     expect(await generator.ended()).toBe(0);
     console.log([...generator.lines, ...captured.lines].join('\n'));

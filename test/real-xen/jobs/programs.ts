@@ -60,7 +60,7 @@ export class Companion {
   }
 
   /** Waits for a line that holds `text`. */
-  async said(text: string, seconds = 60): Promise<string> {
+  async said(text: string, seconds = 300): Promise<string> {
     return until(`"${text}" from the program, which said:\n${this.lines.join('\n')}`, seconds, () =>
       this.lines.find((line) => line.includes(text)),
     );
