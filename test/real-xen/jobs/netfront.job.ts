@@ -107,7 +107,20 @@ describe("nc2 netfront against Linux's netback", () => {
     // Counted by who sees every frame: Linux's netback forgets its own numbers when it disconnects. It takes none before it is up.
     const captured = new Companion(
       'tcpdump',
-      ...['-i', 'any', '-s', '64', '-B', '16384', '-c', String(GENERATED), '-w', '/tmp/generated.pcap'],
+      ...[
+        '-Z',
+        'root',
+        '-i',
+        'any',
+        '-s',
+        '64',
+        '-B',
+        '16384',
+        '-c',
+        String(GENERATED),
+        '-w',
+        '/tmp/generated.pcap',
+      ],
       ...['ether', 'proto', '0x88b5'],
     );
     await captured.said('listening on');

@@ -45,6 +45,7 @@ export class Companion {
   readonly lines: string[] = [];
   readonly #child: ChildProcess;
   readonly #ended: Promise<number | null>;
+  #hasEnded = false;
 
   constructor(program: string, ...words: readonly string[]) {
     this.#child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -57,13 +58,21 @@ export class Companion {
     this.#child.stdout?.on('data', take);
     this.#child.stderr?.on('data', take);
     this.#ended = new Promise((resolve) => this.#child.on('exit', resolve));
+    // Only then is all read that it said.
+    this.#child.on('close', () => {
+      this.#hasEnded = true;
+    });
   }
 
   /** Waits for a line that holds `text`. */
   async said(text: string, seconds = 300): Promise<string> {
-    return until(`"${text}" from the program, which said:\n${this.lines.join('\n')}`, seconds, () =>
-      this.lines.find((line) => line.includes(text)),
-    );
+    return until(`"${text}" from the program, which said:\n${this.lines.join('\n')}`, seconds, () => {
+      const found = this.lines.find((line) => line.includes(text));
+      if (found === undefined && this.#hasEnded) {
+        throw new Error(`the program ended without "${text}"; it said:\n${this.lines.join('\n')}`);
+      }
+      return found;
+    });
   }
 
   /** How often the program's main thread went to sleep so far, because it had nothing to do. */
