@@ -6,28 +6,23 @@ import { Machine } from '@netchannel2/hypervisor';
 import { memoryCopyRate } from './baselines/memory-copy';
 import { structuredCloneRate } from './baselines/structured-clone';
 import { type GrantOperation, oneThreadGrantRate, twoWorkersGrantRate } from './grants/operations';
+import { type Measured, measuredOf } from './measured';
 import { guestToGuestRate } from './paths/guest-to-guest';
 import { oneThreadRate } from './paths/one-thread';
 import { twoWorkersRate } from './paths/two-workers';
-import type { RateOptions } from './rate';
+import type { Rate, RateOptions } from './rate';
 
 export const DEVICE_CLASSES = ['vif', 'vif2'] as const;
 export const FRAME_BYTES = [64, 256, 1514, 4096] as const;
 
-export interface Measured {
-  /** Frames, or operations. */
-  readonly perSecond: number;
-  /** Between guests: nanoseconds of dom0's time per frame. */
-  readonly dom0NsPerFrame?: number;
-}
-
 export type Measure = (options: RateOptions) => Promise<Measured>;
 
 const rate =
-  (measure: (options: RateOptions) => Promise<number>): Measure =>
-  async (options) => ({ perSecond: await measure(options) });
+  (measure: (options: RateOptions) => Promise<Rate>): Measure =>
+  async (options) =>
+    measuredOf(await measure(options));
 
-async function copyRate(frameBytes: number, options: RateOptions): Promise<number> {
+async function copyRate(frameBytes: number, options: RateOptions): Promise<Rate> {
   const machine = Machine.boot({ memoryBytes: 16 << 20 });
   const { memory } = machine.createDomain({ memoryPages: 256 });
   const perSecond = await memoryCopyRate(memory, frameBytes, options);

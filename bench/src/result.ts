@@ -1,7 +1,12 @@
+import type { Measured } from './measured';
+
 /** One row of `results.json`: `<class>/<bytes>/<one-thread|two-workers>[/<variant>]`. */
 export interface BenchResult {
   readonly name: string;
+  /** Median of the rounds. */
   readonly framesPerSecond: number;
+  /** The slowest round and the fastest. */
+  readonly spread: readonly [number, number];
   readonly bytesPerSecond: number;
   readonly nsPerFrame: number;
   /** This row's frames per second over the named baseline's of the same run and frame size. */
@@ -20,11 +25,12 @@ export interface BenchReport {
 export interface Measurement {
   readonly name: string;
   readonly frameBytes: number;
-  readonly framesPerSecond: number;
+  readonly measured: Measured;
 }
 
 export function resultOf(measurement: Measurement, baselines: Readonly<Record<string, number>>): BenchResult {
-  const { name, frameBytes, framesPerSecond } = measurement;
+  const { name, frameBytes, measured } = measurement;
+  const framesPerSecond = measured.perSecond;
   const ratios = Object.entries(baselines).map(([baseline, rate]) => [
     baseline,
     round(framesPerSecond / rate),
@@ -32,6 +38,7 @@ export function resultOf(measurement: Measurement, baselines: Readonly<Record<st
   return {
     name,
     framesPerSecond: Math.round(framesPerSecond),
+    spread: [Math.round(measured.leastPerSecond), Math.round(measured.mostPerSecond)],
     bytesPerSecond: Math.round(framesPerSecond * frameBytes),
     nsPerFrame: round(1e9 / framesPerSecond),
     ratios: Object.fromEntries(ratios),

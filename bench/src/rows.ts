@@ -56,7 +56,7 @@ export async function measureRow(row: Row, measurements: IsolatedMeasurements): 
   for (const [ratio, baseline] of Object.entries(row.baselines)) {
     rates[ratio] = (await measurements.get(baseline)).perSecond;
   }
-  const result = resultOf({ name, frameBytes, framesPerSecond: measured.perSecond }, rates);
+  const result = resultOf({ name, frameBytes, measured }, rates);
   const { dom0NsPerFrame } = measured;
   if (dom0NsPerFrame === undefined) return result;
   const other = row.dom0CostOver && (await measurements.get(row.dom0CostOver)).dom0NsPerFrame;

@@ -17,6 +17,7 @@ const positive = (value: string): number => {
 
 interface RunOptions {
   readonly only?: string;
+  readonly processes: number;
   readonly rounds: number;
   readonly milliseconds: number;
   readonly out: string;
@@ -25,7 +26,8 @@ interface RunOptions {
 const options = new Command('bench')
   .description('Frames per second of every path, as ratios against baselines of the same run')
   .option('--only <text>', 'rows whose name contains this; results are printed and not written')
-  .option('--rounds <count>', 'rounds per row, of which the median counts', positive, 5)
+  .option('--processes <count>', 'processes per row, of which the median counts', positive, 3)
+  .option('--rounds <count>', 'rounds per process, of which the median counts', positive, 5)
   .option('--milliseconds <time>', 'least time of a round', positive, 300)
   .option('--out <file>', 'where the results go', RESULTS_FILE)
   .parse()
@@ -38,6 +40,7 @@ if (rows.length === 0) {
   process.exit(2);
 }
 const measurements = new IsolatedMeasurements({
+  processes: options.processes,
   rounds: options.rounds,
   milliseconds: options.milliseconds,
 });

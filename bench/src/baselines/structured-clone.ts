@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { medianRate, type RateOptions } from '../rate';
+import { measureRate, type Rate, type RateOptions } from '../rate';
 
 const WINDOW = 256;
 
 /** Frames per second between two workers by `postMessage`, each message a structured clone of the frame. */
-export async function structuredCloneRate(frameBytes: number, options: RateOptions): Promise<number> {
+export async function structuredCloneRate(frameBytes: number, options: RateOptions): Promise<Rate> {
   const { port1, port2 } = new MessageChannel();
   const script = new URL('./baselines/clone-worker.js', import.meta.url);
   const start = (role: string, port: typeof port1) =>
@@ -13,7 +13,7 @@ export async function structuredCloneRate(frameBytes: number, options: RateOptio
   const sender = start('sender', port1);
   const receiver = start('receiver', port2);
   try {
-    return await medianRate(async (count) => {
+    return await measureRate(async (count) => {
       sender.postMessage(count);
       await once(sender, 'message');
     }, options);

@@ -2,7 +2,7 @@
  * Operations on grants, through the ports a driver uses: a guest publishes and revokes, dom0 maps and copies; each alone on
  * the machine, or beside a rival on a thread of its own that works on the same table all the time.
  */
-import { medianRate, type RateOptions } from '../rate';
+import { measureRate, type Rate, type RateOptions } from '../rate';
 import { type GranteeWork, granteeWork, refsFor } from './grantee-work';
 import { Granter, type GrantTableVersion } from './granter';
 import { Rival } from './rival';
@@ -35,9 +35,9 @@ export async function oneThreadGrantRate(
   version: GrantTableVersion,
   operation: GrantOperation,
   options: RateOptions,
-): Promise<number> {
+): Promise<Rate> {
   const granter = new Granter(version);
-  const rate = await medianRate(working(granter, operation), options);
+  const rate = await measureRate(working(granter, operation), options);
   granter.machine.shutdown();
   return rate;
 }
@@ -47,13 +47,13 @@ export async function twoWorkersGrantRate(
   version: GrantTableVersion,
   operation: GrantOperation,
   options: RateOptions,
-): Promise<number> {
+): Promise<Rate> {
   const granter = new Granter(version);
   const rival = await Rival.start(granter, version, operation.kind === 'publish-revoke' ? COPIES : operation);
   try {
     const work = working(granter, operation);
     const before = rival.rounds;
-    const rate = await medianRate(work, options);
+    const rate = await measureRate(work, options);
     if (rival.rounds === before) throw new Error('the rival did nothing');
     return rate;
   } finally {

@@ -3,8 +3,8 @@ import type { DeviceClass } from '@netchannel2/device-registry';
 import { FramePool } from '@netchannel2/frames';
 import { Machine } from '@netchannel2/hypervisor';
 import { WiredDevice } from '@netchannel2/testing';
-import type { Measured } from '../measurements';
-import { medianRate, type RateOptions } from '../rate';
+import { type Measured, measuredOf } from '../measured';
+import { measureRate, type RateOptions } from '../rate';
 import { BACKENDS, FRONTENDS } from './drivers';
 import { benchFrame, Receiver, Sender } from './lane';
 
@@ -48,14 +48,14 @@ export async function guestToGuestRate(
   two.device.frontend.flush();
   await learned.until(1);
   learned.stop();
-  const rate = await medianRate(async (count) => {
+  const rate = await measureRate(async (count) => {
     total += count;
     const done = receiver.until(total);
     sender.allow(Math.min(total, receiver.count + WINDOW));
     await done;
   }, options);
   const before = machine.accounting(host.id)?.cpuNanoseconds ?? 0;
-  const measured = Math.ceil(rate / 4);
+  const measured = Math.ceil(rate.median / 4);
   total += measured;
   const done = receiver.until(total);
   sender.allow(receiver.count + WINDOW);
@@ -69,5 +69,5 @@ export async function guestToGuestRate(
   pool.close();
   machine.shutdown();
   for (const { device } of [one, two]) if (device.failures[0] !== undefined) throw device.failures[0];
-  return { perSecond: rate, dom0NsPerFrame: dom0Nanoseconds };
+  return { ...measuredOf(rate), dom0NsPerFrame: dom0Nanoseconds };
 }

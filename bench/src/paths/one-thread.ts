@@ -2,7 +2,7 @@ import type { DeviceClass } from '@netchannel2/device-registry';
 import { FramePool } from '@netchannel2/frames';
 import { Machine } from '@netchannel2/hypervisor';
 import { WiredDevice } from '@netchannel2/testing';
-import { medianRate, type RateOptions } from '../rate';
+import { measureRate, type Rate, type RateOptions } from '../rate';
 import { BACKENDS, FRONTENDS } from './drivers';
 import { benchFrame, Receiver, Sender } from './lane';
 
@@ -14,7 +14,7 @@ export async function oneThreadRate(
   direction: Direction,
   frameBytes: number,
   options: RateOptions,
-): Promise<number> {
+): Promise<Rate> {
   const machine = Machine.boot({ memoryBytes: 128 << 20 });
   const host = machine.createDomain({ name: 'dom0', memoryPages: 4096 });
   const guest = machine.createDomain({ name: 'guest', memoryPages: 4096 });
@@ -34,7 +34,7 @@ export async function oneThreadRate(
   const sender = new Sender(domain, from, pool, benchFrame(frameBytes, 1, 2));
   const receiver = new Receiver(to, frameBytes);
   let total = 0;
-  const rate = await medianRate(async (count) => {
+  const rate = await measureRate(async (count) => {
     total += count;
     const done = receiver.until(total);
     sender.allow(total);

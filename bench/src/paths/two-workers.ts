@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import { bindBackends, type DeviceClass, Toolstack } from '@netchannel2/device-registry';
 import { Machine, transferList } from '@netchannel2/hypervisor';
 import { domainId } from '@netchannel2/xen';
-import { medianRate, type RateOptions } from '../rate';
+import { measureRate, type Rate, type RateOptions } from '../rate';
 import { BACKENDS } from './drivers';
 import type { GuestTask } from './guest.worker';
 import { Receiver } from './lane';
@@ -13,7 +13,7 @@ export async function twoWorkersRate(
   deviceClass: DeviceClass,
   frameBytes: number,
   options: RateOptions,
-): Promise<number> {
+): Promise<Rate> {
   const machine = Machine.boot({ memoryBytes: 128 << 20 });
   const dom0 = machine.createDomain({ name: 'dom0', memoryPages: 4096 });
   const handle = machine.createWorkerDomain({ name: 'guest', memoryPages: 4096 });
@@ -39,7 +39,7 @@ export async function twoWorkersRate(
     if (backend === undefined) throw new Error(`dom0 has no ${deviceClass} after it was attached`);
     const receiver = new Receiver(backend, frameBytes);
     let total = 0;
-    return await medianRate(async (count) => {
+    return await measureRate(async (count) => {
       total += count;
       const done = receiver.until(total);
       worker.postMessage(total);
