@@ -2,7 +2,9 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 /** Compiles the WebAssembly kernels, which are generated and not kept in the repository. */
-const kernels = fileURLToPath(new URL('./packages/hypervisor/kernels/build.mjs', import.meta.url));
+const kernels = ['hypervisor', 'netchannel2-link'].map((name) =>
+  fileURLToPath(new URL(`./packages/${name}/kernels/build.mjs`, import.meta.url)),
+);
 
 /** Tests read the sources of every package (export condition `source`), so they need no build. */
 export default defineConfig({
@@ -10,7 +12,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['source'], externalConditions: ['source'] } },
   test: {
     environment: 'node',
-    globalSetup: [kernels],
+    globalSetup: kernels,
     pool: 'forks',
     testTimeout: 60_000,
     passWithNoTests: true,

@@ -1,4 +1,4 @@
-// Compiles kernels/ into src/machine/kernels.generated.ts: one base64 constant per directory. The files of a directory hold
+// Compiles a package's kernels/ into TypeScript: one base64 constant per directory. The files of a directory hold
 // functions and globals, one idea each; together they are one module over the machine memory, so that they share them; calls
 // are compiled away (inline.mjs).
 // Writes only when something changed, so that watchers and parallel test runs are not disturbed.
@@ -8,13 +8,11 @@ import { fileURLToPath } from 'node:url';
 import loadWabt from 'wabt';
 import { inlined } from './inline.mjs';
 
-const kernels = dirname(fileURLToPath(import.meta.url));
-const generated = join(kernels, '..', 'src', 'machine', 'kernels.generated.ts');
 const OPENING = '(module (import "machine" "memory" (memory 1 65536 shared))\n';
 const FEATURES = { threads: true, bulk_memory: true, simd: true };
 
 /** The joined text of a kernel, and which line of it is whose. */
-function joined(kernel) {
+function joined(kernels, kernel) {
   const origins = [`${kernel}:0`];
   let text = OPENING;
   for (const file of readdirSync(join(kernels, kernel)).sort()) {
@@ -35,8 +33,8 @@ function binaryOf(wabt, name, text) {
   return Buffer.from(buffer);
 }
 
-function compiled(wabt, kernel) {
-  const { text, origins } = joined(kernel);
+function compiled(wabt, kernels, kernel) {
+  const { text, origins } = joined(kernels, kernel);
   try {
     // What is wrong is found before anything is moved.
     binaryOf(wabt, kernel, text);
@@ -51,23 +49,26 @@ function compiled(wabt, kernel) {
   return binaryOf(wabt, `${kernel}, inlined`, inlined(text)).toString('base64');
 }
 
-export async function buildKernels() {
+/** @param script of the package, in its kernels/. @param generated path of the result, from the package. */
+export async function buildKernels(script, generated) {
+  const kernels = dirname(fileURLToPath(script));
+  const target = join(kernels, '..', generated);
   const wabt = await loadWabt();
   const names = readdirSync(kernels, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map((entry) => entry.name)
     .sort();
-  const constants = names.map((name) => `export const ${name}Kernel = '${compiled(wabt, name)}';\n`);
-  const text = `// Generated from packages/hypervisor/kernels by \`npm run kernels\`.\n${constants.join('')}`;
-  if (existsSync(generated) && readFileSync(generated, 'utf8') === text) return;
-  const partial = `${generated}.${process.pid}`;
+  const constants = names.map((name) => `export const ${name}Kernel = '${compiled(wabt, kernels, name)}';\n`);
+  const text = `// Generated from the package's kernels/ by \`npm run kernels\`.\n${constants.join('')}`;
+  if (existsSync(target) && readFileSync(target, 'utf8') === text) return;
+  const partial = `${target}.${process.pid}`;
   writeFileSync(partial, text);
-  renameSync(partial, generated);
+  renameSync(partial, target);
 }
 
 /** vitest `globalSetup`: tests run from a clean checkout without a build. */
 export default async function setup() {
-  await buildKernels();
+  await buildKernels(import.meta.url, 'src/machine/kernels.generated.ts');
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await buildKernels();
+if (process.argv[1] === fileURLToPath(import.meta.url)) await setup();

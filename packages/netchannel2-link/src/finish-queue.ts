@@ -6,6 +6,7 @@ import {
   type UringProducer,
 } from '@netchannel2/netchannel2';
 import { OWED, RECORD_WORDS, RecordWord } from './batch-record';
+import type { LinkBlock } from './link-block';
 import { UnfinishedIds } from './unfinished-ids';
 
 const HEADER = messageHeader(MessageType.finishPacket, 0, FINISH_PACKET_SIZE);
@@ -23,12 +24,16 @@ export class FinishQueue {
   private readonly ids: Int32Array;
   private readonly flags: Uint8Array;
 
-  /** @param capacity the credit this end advertised: a legal peer never makes more wait. */
+  /**
+   * @param capacity the credit this end advertised: a legal peer never makes more wait.
+   * @param block of the batch whose packets are finished.
+   */
   constructor(
     private readonly producer: UringProducer,
     readonly capacity: number,
+    private readonly block?: LinkBlock | undefined,
   ) {
-    this.unfinished = new UnfinishedIds(capacity);
+    this.unfinished = new UnfinishedIds(capacity, block?.ids);
     this.ids = new Int32Array(capacity);
     this.flags = new Uint8Array(capacity);
   }
@@ -48,9 +53,32 @@ export class FinishQueue {
    * order: what fits before the ring's end is written at once.
    */
   finishBatch(records: Int32Array, count: number): boolean {
+    const end = count * RECORD_WORDS;
+    const room = this.pending === 0 ? this.producer.adjacentRoom(FINISH_PACKET_SIZE) : 0;
+    let record =
+      this.block === undefined
+        ? this.writeAdjacent(records, count, room)
+        : this.writeByKernel(this.block, count, room);
+    for (; record < end; record += RECORD_WORDS) {
+      if (((records[record + RecordWord.state] as number) & OWED) === 0) continue;
+      if (!this.finish(records[record + RecordWord.id] as number, 0)) return false;
+    }
+    return true;
+  }
+
+  /** Writes up to `room` FINISHes side by side. @returns the first record that was not looked at. */
+  private writeByKernel(block: LinkBlock, count: number, room: number): number {
+    const { producer } = this;
+    const seen = block.kernel.writeFinishes(block.base, count, producer.nextWord << 2, room);
+    const written = block.owed;
+    this.unfinished.size -= written;
+    producer.commit(written * FINISH_PACKET_SIZE);
+    return seen * RECORD_WORDS;
+  }
+
+  private writeAdjacent(records: Int32Array, count: number, room: number): number {
     const { producer, unfinished } = this;
     const { words } = producer;
-    const room = this.pending === 0 ? producer.adjacentRoom(FINISH_PACKET_SIZE) : 0;
     let at = producer.nextWord;
     let written = 0;
     let record = 0;
@@ -65,11 +93,7 @@ export class FinishQueue {
       written += 1;
     }
     producer.commit(written * FINISH_PACKET_SIZE);
-    for (; record < end; record += RECORD_WORDS) {
-      if (((records[record + RecordWord.state] as number) & OWED) === 0) continue;
-      if (!this.finish(records[record + RecordWord.id] as number, 0)) return false;
-    }
-    return true;
+    return record;
   }
 
   /** Sends what waits, as much as fits. */

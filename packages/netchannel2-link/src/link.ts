@@ -16,6 +16,7 @@ import { ControlQueue } from './control-queue';
 import { FinishDeadlines } from './finish-deadlines';
 import { FinishQueue } from './finish-queue';
 import { HeldFinishes } from './held-finishes';
+import { LinkBlock } from './link-block';
 import { FLUSH_EVERY, type LinkSettings, MOST_UNFINISHED, PLAIN_RING } from './link-settings';
 import { type IntakeHost, MessageIntake } from './message-intake';
 import type { PacketGrants } from './packet-grants';
@@ -75,7 +76,8 @@ export class Vif2Link implements IntakeHost {
     this.maxPackets = Math.min(settings.offer.maxPackets ?? most, most);
     const onBypass = settings.bypass !== undefined;
     this.allowed = allowedMessages(settings.rules ?? PLAIN_RING);
-    this.finishes = new FinishQueue(this.producer, this.maxPackets);
+    const block = LinkBlock.create(settings.domain.memory, consume, settings.peer);
+    this.finishes = new FinishQueue(this.producer, this.maxPackets, block);
     this.controls = new ControlQueue(this.producer);
     this.receiver = new PacketReceiver(
       settings,
@@ -84,6 +86,7 @@ export class Vif2Link implements IntakeHost {
       this.maxPackets,
       onBypass,
       (id, flags) => this.finishLater(id, flags),
+      block,
     );
     this.intake = new MessageIntake(this, this.consumer, this.receiver, this.tracked);
     this.watches = new TakenWatches(this.producer);
@@ -252,6 +255,7 @@ export class Vif2Link implements IntakeHost {
     if (this.running && this.held && !this.ending) this.tryWritable();
     this.inPass = false;
     if (!this.running) return;
+    if (taken === 0) this.receiver.rest();
     this.publishAll();
     if (this.watches.some && !this.watches.check(this.unfinished)) {
       this.fail('EPROTO', 'consumer index of the peer is impossible');

@@ -56,6 +56,12 @@ export class PacketIds {
     return id >>> 0 < this.capacity ? (this.states[id] as number) : IdState.free;
   }
 
+  /** The packet of an open id is over; the id is free only after {@link put}. */
+  close(id: number): void {
+    this.open -= 1;
+    this.states[id] = IdState.free;
+  }
+
   /** The packet is over; an id that is not free. */
   put(id: number): void {
     if (this.states[id] === IdState.open) this.open -= 1;

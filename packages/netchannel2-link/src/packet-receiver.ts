@@ -20,6 +20,8 @@ import { BatchEntry, OWED, RECORD_WORDS, RecordWord } from './batch-record';
 import { Diversion, Diverted } from './diversion';
 import type { FinishQueue } from './finish-queue';
 import type { HeldFinishes } from './held-finishes';
+import { KernelRun } from './kernel-run';
+import type { LinkBlock } from './link-block';
 import type { LinkSettings } from './link-settings';
 import { MappedPackets } from './mapped/mapped-packets';
 import { NOT_PLAIN, PlainRun } from './plain-run';
@@ -39,7 +41,7 @@ const FAILED_COPIES = '100 packets in a row whose grants do not work';
 export class PacketReceiver {
   private readonly head = new PacketHead();
   private readonly batch: ReceiveBatch;
-  private readonly run: PlainRun;
+  private readonly run: PlainRun | KernelRun;
   private readonly maxFragments: number;
   private readonly frames: HotStream<Frame>;
   private readonly onlySource: Uint8Array | undefined;
@@ -61,6 +63,7 @@ export class PacketReceiver {
    * @param maxPackets the credit advertised.
    * @param bypass the ring is a bypass.
    * @param finishLater sends a FINISH outside of a pass.
+   * @param block shared with a kernel, where there is one.
    */
   constructor(
     private readonly settings: LinkSettings,
@@ -69,9 +72,13 @@ export class PacketReceiver {
     private readonly maxPackets: number,
     private readonly bypass: boolean,
     private readonly finishLater: (id: number, flags: number) => void,
+    block: LinkBlock | undefined,
   ) {
-    this.batch = new ReceiveBatch(settings);
-    this.run = new PlainRun(settings, consumer, this.batch, finishes.unfinished, maxPackets);
+    this.batch = new ReceiveBatch(settings, block);
+    const { unfinished } = finishes;
+    this.run =
+      KernelRun.create(settings, consumer, this.batch, unfinished, maxPackets) ??
+      new PlainRun(settings, consumer, this.batch, unfinished, maxPackets);
     this.maxFragments = settings.offer.maxFragments;
     this.frames = settings.frames;
     this.onlySource = settings.onlySource;
@@ -147,7 +154,7 @@ export class PacketReceiver {
       const fault = this.complete();
       if (fault !== undefined || this.ended) return fault;
     }
-    if (!mapped.load(head, prefixAt)) {
+    if (!mapped.load(head, prefixAt) && !this.loadFromKept(mapped, prefixAt)) {
       this.settings.counters.dropped.noBuffer += 1;
       this.refuseLater(id);
       return undefined;
@@ -163,6 +170,12 @@ export class PacketReceiver {
     }
     mapped.emitted();
     return this.failedCopies >= MOST_FAILED_COPIES ? FAILED_COPIES : undefined;
+  }
+
+  /** The pool is empty but for what the batch, which is empty too, keeps. */
+  private loadFromKept(mapped: MappedPackets, prefixAt: number): boolean {
+    this.batch.rest();
+    return mapped.load(this.head, prefixAt);
   }
 
   private isFrameAllowed(frame: Frame): boolean {
@@ -303,11 +316,23 @@ export class PacketReceiver {
     this.completing = true;
     batch.obtain();
     const fault = this.owed > 0 ? this.finishAll(count) : undefined;
-    if (fault === undefined) this.deliverAll(count);
-    else for (let index = 0; index < count; index += 1) batch.releasePages(index);
-    batch.clear();
+    const retained = fault === undefined ? this.deliverAll(count) : this.giveUp(count);
+    const asItWas = !retained && !batch.troubled;
     this.completing = false;
+    if (this.ended) batch.end();
+    else if (asItWas) batch.clear();
+    else batch.clearRetained();
     return fault;
+  }
+
+  /** Nothing is to come soon: what is kept for it goes back. */
+  rest(): void {
+    if (!this.ended) this.batch.rest();
+  }
+
+  private giveUp(count: number): false {
+    for (let index = 0; index < count; index += 1) this.batch.releasePages(index);
+    return false;
   }
 
   /** Emits nothing any more, and forgets what was not completed. May be called by a subscriber, amid an emission. */
@@ -318,8 +343,8 @@ export class PacketReceiver {
     this.mapped?.end();
     if (this.completing) return;
     this.batch.forgetCopies();
-    for (let index = 0; index < this.batch.length; index += 1) this.batch.releasePages(index);
-    this.batch.clear();
+    this.giveUp(this.batch.length);
+    this.batch.end();
   }
 
   /** The packet in hand goes where FINISHes are held back, as far as its sender lets us see: it only fools itself. */
@@ -391,14 +416,19 @@ export class PacketReceiver {
     return this.failedCopies === MOST_FAILED_COPIES ? FAILED_COPIES : undefined;
   }
 
-  /** Emits what was obtained, and gives the pages of each packet back right after it. */
-  private deliverAll(count: number): void {
+  /**
+   * Emits what was obtained, and gives the pages of each packet back right after it, but for the first.
+   *
+   * @returns whether anybody keeps a first page.
+   */
+  private deliverAll(count: number): boolean {
     const { batch, frames } = this;
     const { records, firstPages } = batch;
     const { emission } = this.settings;
     const filtered = this.onlySource !== undefined || this.onlyTarget !== undefined;
     let delivered = 0;
     let bytes = 0;
+    let retained = false;
     for (let index = 0; index < count; index += 1) {
       const record = index * RECORD_WORDS;
       const length = records[record + RecordWord.length] as number;
@@ -414,17 +444,20 @@ export class PacketReceiver {
           } else this.settings.counters.dropped.noSubscriber += 1;
         }
       }
-      if (length <= PAGE_SIZE) firstPages[index]?.release();
-      else batch.releasePages(index);
+      if (length > PAGE_SIZE) batch.releasePages(index);
+      const first = firstPages[index];
+      if (first !== undefined && first.leases !== 1) retained = true;
     }
     emission?.end();
     const { counters } = this.settings;
     counters.framesReceived += delivered;
     counters.bytesReceived += bytes;
     const received = this.settings.bypass?.received;
-    if (received === undefined) return;
-    received.bypassFramesReceived += delivered;
-    received.bypassBytesReceived += bytes;
+    if (received !== undefined) {
+      received.bypassFramesReceived += delivered;
+      received.bypassBytesReceived += bytes;
+    }
+    return retained;
   }
 
   private isAllowed(index: number): boolean {

@@ -1,3 +1,4 @@
+import type { PooledPage } from '@netchannel2/frames';
 import {
   LARGEST_PREFIX,
   MessageType,
@@ -56,7 +57,7 @@ export class PlainRun {
    */
   take(most: number): number {
     const { consumer, batch, unfinished, maxPackets, memory, ring } = this;
-    const { pool, peer } = this.settings;
+    const { peer } = this.settings;
     const { words } = consumer;
     const { records, firstPages, copies } = batch;
     const room = Math.min(most, batch.room);
@@ -71,12 +72,11 @@ export class PlainRun {
       if ((kind & NOT_PLAIN) !== 0 || prefix > LARGEST_PREFIX) break;
       const fragments = (messageSize(consumer.header) - PACKET_FIXED_SIZE - prefix) >> 3;
       const record = index * RECORD_WORDS;
+      if (batch.prepare(1) === 0) break;
+      const page = firstPages[index] as PooledPage;
       if ((kind & 0xff) === PacketType.small) {
         if (fragments !== 0 || prefix < SMALLEST_FRAME) break;
-        const page = pool.take();
-        if (page === undefined) break;
         memory.copy(page, 0, ring, (at << 2) - ring.base + PACKET_FIXED_SIZE, prefix);
-        firstPages[index] = page;
         records[record + RecordWord.length] = prefix;
         records[record + RecordWord.state] = BatchEntry.filled;
       } else {
@@ -88,13 +88,10 @@ export class PlainRun {
         if (size === 0 || from + size > PAGE_SIZE || length < SMALLEST_FRAME || length > PAGE_SIZE) break;
         const id = words[at + 1] as number;
         if (unfinished.size >= maxPackets || unfinished.has(id)) break;
-        const page = pool.take();
-        if (page === undefined) break;
         unfinished.add(id);
         const inline = (at << 2) - ring.base + PACKET_FIXED_SIZE + PACKET_FRAGMENT_SIZE;
         if (prefix > 0) memory.copy(page, 0, ring, inline, prefix);
         copies.addFromGrant(peer, words[at + 6] as GrantRef, from, page, prefix, size);
-        firstPages[index] = page;
         records[record + RecordWord.id] = id;
         records[record + RecordWord.length] = length;
         records[record + RecordWord.state] = BatchEntry.filled | OWED;
@@ -103,10 +100,10 @@ export class PlainRun {
       records[record + RecordWord.properties] = (kind >>> 8) & 0xff;
       records[record + RecordWord.copiesEnd] = copies.length;
       index += 1;
+      batch.length = index;
       taken += 1;
       type = taken === room || consumer.publishDue ? STEP_DUE : consumer.next();
     }
-    batch.length = index;
     this.taken = taken;
     this.owed = owed;
     return type;

@@ -13,6 +13,7 @@ import {
 } from '@netchannel2/xen';
 import { BatchEntry, OWED, RECORD_WORDS, RecordWord } from './batch-record';
 import { domainCopies } from './domain-copies';
+import type { LinkBlock } from './link-block';
 import { type LinkSettings, PASS_BUDGET } from './link-settings';
 
 /** Most copies one packet needs: 18 fragments, each across one of our own page borders. */
@@ -31,8 +32,8 @@ export class ReceiveBatch {
   troubled = false;
   readonly cursor = new FrameCursor();
   /** What is kept of each packet, see {@link RecordWord}. */
-  readonly records = new Int32Array(PASS_BUDGET * RECORD_WORDS);
-  /** The page each packet starts in. */
+  readonly records: Int32Array;
+  /** The page each packet starts in. Those of packets to come are there ahead, see {@link prepare}. */
   readonly firstPages: (PooledPage | undefined)[];
 
   /** Of the packets in the batch. */
@@ -43,8 +44,15 @@ export class ReceiveBatch {
   private readonly ring: MemoryArea;
   /** The pages behind the first. */
   private readonly morePages: (PooledPage | undefined)[];
+  /** Packets, from the first on, that have their first page: it stays from batch to batch. */
+  private prepared = 0;
 
-  constructor(settings: LinkSettings) {
+  /** @param block shared with a kernel, where there is one; the batch ends it. */
+  constructor(
+    settings: LinkSettings,
+    readonly block: LinkBlock | undefined,
+  ) {
+    this.records = this.block?.records ?? new Int32Array(PASS_BUDGET * RECORD_WORDS);
     this.copies = domainCopies(settings.domain);
     this.pool = settings.pool;
     this.memory = settings.pool.memory;
@@ -64,12 +72,46 @@ export class ReceiveBatch {
     return Math.min(PASS_BUDGET - this.length, this.copies.capacity - this.copies.length);
   }
 
+  /**
+   * Gives the next packets their first pages; half of what the pool has is left to others.
+   *
+   * @param most 1 or more, at most {@link room}.
+   * @returns how many of them have one: 0 when the pool is empty.
+   */
+  prepare(most: number): number {
+    const end = this.length + most;
+    if (this.prepared < end) {
+      const lent = Math.max(1, this.pool.available >> 1);
+      this.takeFirstPages(Math.min(end, Math.max(this.prepared, this.length) + lent));
+    }
+    return Math.max(0, Math.min(end, this.prepared) - this.length);
+  }
+
+  /** No packets are to come soon: pages kept for them go back. Only while the batch is empty. */
+  rest(): void {
+    if (this.prepared > 0) this.returnPrepared(0);
+  }
+
+  private takeFirstPages(end: number): void {
+    // A packet that was refused may have no page.
+    for (let index = Math.max(this.prepared, this.length); index < end; index += 1) {
+      const page = this.pool.take();
+      if (page === undefined) return;
+      this.putFirstPage(index, page);
+      this.prepared = index + 1;
+    }
+  }
+
+  private putFirstPage(index: number, page: PooledPage): void {
+    this.firstPages[index] = page;
+    this.block?.setPage(index, page.base, page.frame);
+  }
+
   /** Packet `id` was dropped; only its FINISH keeps its place. */
   addRefused(id: number): void {
     const index = this.length;
     this.length = index + 1;
     this.record(index, id, 0, BatchEntry.refused | OWED, 0);
-    this.firstPages[index] = undefined;
     this.troubled = true;
   }
 
@@ -81,12 +123,11 @@ export class ReceiveBatch {
    * @returns `false` when the pool is empty.
    */
   addInline(offset: number, length: number, flags: number): boolean {
-    const page = this.pool.take();
-    if (page === undefined) return false;
-    this.memory.copy(page, 0, this.ring, offset, length);
+    if (this.prepare(1) === 0) return false;
     const index = this.length;
+    const page = this.firstPages[index] as PooledPage;
+    this.memory.copy(page, 0, this.ring, offset, length);
     this.length = index + 1;
-    this.firstPages[index] = page;
     this.record(index, 0, length, BatchEntry.filled, flags);
     return true;
   }
@@ -101,14 +142,13 @@ export class ReceiveBatch {
     size: number,
     flags: number,
   ): boolean {
-    const page = this.pool.take();
-    if (page === undefined) return false;
+    if (this.prepare(1) === 0) return false;
+    const index = this.length;
+    const page = this.firstPages[index] as PooledPage;
     if (prefix > 0) this.memory.copy(page, 0, this.ring, offset, prefix);
     const { copies } = this;
     copies.addFromGrant(this.peer, ref, from, page, prefix, size);
-    const index = this.length;
     this.length = index + 1;
-    this.firstPages[index] = page;
     this.record(index, id, prefix + size, BatchEntry.filled | OWED, flags);
     return true;
   }
@@ -122,9 +162,8 @@ export class ReceiveBatch {
   add(head: PacketHead, messageOffset: number, owed: boolean): boolean {
     const length = head.length;
     const index = this.length;
-    const first = this.pool.take();
-    if (first === undefined) return false;
-    this.firstPages[index] = first;
+    if (this.prepare(1) === 0) return false;
+    const first = this.firstPages[index] as PooledPage;
     if (length > PAGE_SIZE && !this.takePages(index, length)) return false;
     const prefix = head.prefixSize;
     if (prefix > 0) this.memory.copy(first, 0, this.ring, messageOffset + head.prefixOffset, prefix);
@@ -171,11 +210,9 @@ export class ReceiveBatch {
     return cursor;
   }
 
-  /** Gives up this end's leases on the pages of packet `index`. */
+  /** Gives up this end's leases on the pages of packet `index`, but for the first. */
   releasePages(index: number): void {
     const length = this.word(index, RecordWord.length);
-    if (length === 0) return;
-    this.firstPages[index]?.release();
     if (length <= PAGE_SIZE) return;
     const first = index * MORE_PAGES;
     const end = first + ((length - 1) >> 12);
@@ -196,10 +233,35 @@ export class ReceiveBatch {
     return true;
   }
 
-  /** The batch was carried out. */
+  /** The batch was carried out: pages that nobody else holds stay for the next. */
   clear(): void {
     this.length = 0;
     this.troubled = false;
+  }
+
+  /** As {@link clear}, where users hold pages still, which are theirs now, or packets had none. */
+  clearRetained(): void {
+    const { firstPages } = this;
+    let kept = 0;
+    for (let index = 0; index < this.prepared; index += 1) {
+      const page = firstPages[index];
+      firstPages[index] = undefined;
+      if (page === undefined) continue;
+      if (page.leases > 1) page.release();
+      else {
+        this.putFirstPage(kept, page);
+        kept += 1;
+      }
+    }
+    this.prepared = kept;
+    this.clear();
+  }
+
+  /** Nothing comes any more. */
+  end(): void {
+    this.clear();
+    this.rest();
+    this.block?.end();
   }
 
   /** The copies of the packets in the batch are not wanted any more. */
@@ -226,10 +288,19 @@ export class ReceiveBatch {
   private takePages(index: number, length: number): boolean {
     const first = index * MORE_PAGES;
     const end = first + ((length - 1) >> 12);
+    if (this.pool.available < end - first) this.returnPrepared(index + 1);
     const enough = this.pool.available >= end - first;
     for (let slot = first; enough && slot < end; slot += 1) this.morePages[slot] = this.pool.take();
-    if (!enough) this.firstPages[index]?.release();
     return enough;
+  }
+
+  /** Packets from `first` on have no page ahead any more. */
+  private returnPrepared(first: number): void {
+    for (let index = first; index < this.prepared; index += 1) {
+      this.firstPages[index]?.release();
+      this.firstPages[index] = undefined;
+    }
+    this.prepared = Math.min(this.prepared, first);
   }
 
   private addCopies(head: PacketHead, index: number): void {
@@ -268,7 +339,9 @@ export class ReceiveBatch {
   }
 
   private anyFailed(): boolean {
-    const copies = this.copies;
+    const { copies, block } = this;
+    if (block !== undefined && copies.elements !== undefined)
+      return block.kernel.anyFailed(copies.elements.base, copies.length) !== 0;
     const count = copies.length;
     for (let element = 0; element < count; element += 1) {
       if (copies.status(element) !== GrantStatus.okay) return true;

@@ -1,5 +1,5 @@
 /** Ids below this are looked up directly: a sender that numbers its packets by table index never exceeds it. */
-const DIRECT = 4096;
+export const DIRECT = 4096;
 
 /**
  * The ids of a peer's unfinished packets, added and removed one by one without allocating. They are any 32 bits; the small
@@ -8,13 +8,18 @@ const DIRECT = 4096;
 export class UnfinishedIds {
   size = 0;
 
-  private readonly direct = new Uint8Array(DIRECT);
   private readonly ids: Int32Array;
   private readonly taken: Uint8Array;
   private readonly mask: number;
 
-  /** @param most ids in the set at once. */
-  constructor(most: number) {
+  /**
+   * @param most ids in the set at once.
+   * @param direct a byte for each small id, all 0.
+   */
+  constructor(
+    most: number,
+    private readonly direct: Uint8Array = new Uint8Array(DIRECT),
+  ) {
     const slots = 2 ** Math.ceil(Math.log2(Math.max(1, most) * 2));
     this.ids = new Int32Array(slots);
     this.taken = new Uint8Array(slots);

@@ -59,6 +59,26 @@ export class UringConsumer {
     return ((this.consumed - this.published) | 0) >= this.quarter;
   }
 
+  /** Index behind the message `next` answered. */
+  get index(): number {
+    return this.consumed;
+  }
+
+  /** Index behind the last message there is, as read by `begin`. */
+  get endIndex(): number {
+    return this.produced;
+  }
+
+  /** Index from which on a `publish` is due. */
+  get dueIndex(): number {
+    return (this.published + this.quarter) | 0;
+  }
+
+  /** Steps on behind messages that somebody else walked over, by the rules of `next`. @param index behind the last of them. */
+  skipTo(index: number): void {
+    this.consumed = index;
+  }
+
   /** Byte offset of the message from the start of the payload. */
   get messageOffset(): number {
     return (this.messageWord << 2) - this.base;

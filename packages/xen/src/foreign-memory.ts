@@ -25,6 +25,11 @@ export interface MappedPages {
  */
 export interface GrantCopyBatch {
   readonly capacity: number;
+  /**
+   * Where the elements lie, as `struct gnttab_copy`, for code that writes them there itself and then calls {@link append};
+   * `undefined` where they lie elsewhere.
+   */
+  readonly elements?: MemoryArea | undefined;
   /** Elements added since the last `clear`. */
   readonly length: number;
   /** Adds a copy out of a grant of `owner` into this domain's own memory. The caller checks `length < capacity`. */
@@ -55,6 +60,8 @@ export interface GrantCopyBatch {
     targetOffset: number,
     length: number,
   ): void;
+  /** Takes `count` elements in that were written behind the last one. Only where there are {@link elements}. */
+  append?(count: number): void;
   /** Carries out all elements. */
   submit(): void;
   /** Status of element `index` after `submit`: each element succeeds or fails alone. */

@@ -31,12 +31,30 @@ export interface PageArea extends MemoryArea {
   readonly pages: readonly Page[];
 }
 
+/**
+ * Code of a domain that works on its memory in WebAssembly: loops over rings and records that are too hot for JavaScript.
+ * The base of an area is its address there.
+ */
+export interface MemoryKernels {
+  /**
+   * The exports of a module over this memory, which it imports as `machine.memory`: the same for the same module on one
+   * thread, so that whoever calls them calls one function.
+   *
+   * @param module base64.
+   */
+  load(module: string): Readonly<Record<string, unknown>>;
+  /** Counts bytes that such code has moved, as those of `DomainMemory.copy` are counted. */
+  countCopied(bytes: number): void;
+}
+
 /** A domain's own pages, and the fast ways to move bytes. */
 export interface DomainMemory {
   /** `pageCount` zeroed, adjacent pages of this domain, or `undefined` when it has no such run left. */
   allocate(pageCount: number): PageArea | undefined;
   /** Gives pages back. Pages whose grants are still in use must not be freed (XSA-396). */
   free(area: PageArea): void;
+  /** `undefined` where the memory is none of WebAssembly's, as on a real host. */
+  readonly kernels?: MemoryKernels | undefined;
   /** Pages of this domain that are neither allocated nor lost. */
   readonly freePages: number;
 

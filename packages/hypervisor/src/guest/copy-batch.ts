@@ -102,6 +102,15 @@ export class SimulatedCopyBatch implements GrantCopyBatch {
     this.#added(element);
   }
 
+  get elements(): MemoryArea {
+    return this.buffer;
+  }
+
+  append(count: number): void {
+    this.#next += count * COPY_WORDS;
+    this.#length += count;
+  }
+
   submit(): void {
     if (this.#length === 0) return;
     this.hypercall(GNTTABOP_COPY, this.buffer.base, this.#length);

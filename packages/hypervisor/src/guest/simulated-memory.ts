@@ -1,4 +1,4 @@
-import type { DomainMemory, MemoryArea, PageArea } from '@netchannel2/xen';
+import type { DomainMemory, MemoryArea, MemoryKernels, PageArea } from '@netchannel2/xen';
 import { PAGE_SHIFT, PAGE_SIZE } from '@netchannel2/xen';
 import { Counter, counterBase, SCRATCH_COUNTERS } from '../accounting/counters';
 import { Block } from '../domains/domain-block';
@@ -10,7 +10,7 @@ import { SimulatedArea } from './area';
  * A domain's own pages. Which of them are in use is the guest kernel's business and no secret worth sharing: it is kept
  * in private memory of the domain's thread.
  */
-export class SimulatedMemory implements DomainMemory {
+export class SimulatedMemory implements DomainMemory, MemoryKernels {
   readonly #domains: DomainTable;
   readonly #kernels: Kernels;
   readonly #deadArea: number;
@@ -52,6 +52,18 @@ export class SimulatedMemory implements DomainMemory {
     this.#used.fill(1);
     this.#free = 0;
     this.#copiedSlot = SCRATCH_COUNTERS + Counter.bytesCopied;
+  }
+
+  get kernels(): MemoryKernels {
+    return this;
+  }
+
+  load(module: string): Readonly<Record<string, unknown>> {
+    return this.#domains.memory.load(module);
+  }
+
+  countCopied(bytes: number): void {
+    this.#doubles[this.#copiedSlot] = (this.#doubles[this.#copiedSlot] as number) + bytes;
   }
 
   get freePages(): number {

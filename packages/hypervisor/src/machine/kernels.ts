@@ -19,7 +19,8 @@ export interface Kernels {
   readonly entries: EntryAccess;
 }
 
-function instantiate(base64: string, memory: WasmMemory): Readonly<Record<string, unknown>> {
+/** @param base64 a module that imports `machine.memory`. */
+export function instantiate(base64: string, memory: WasmMemory): Readonly<Record<string, unknown>> {
   const module = new wasm.Module(Buffer.from(base64, 'base64'));
   return new wasm.Instance(module, { machine: { memory } }).exports;
 }

@@ -5,7 +5,7 @@
  * area, and from there on frames for Xen and the domains.
  */
 import { PAGE_SHIFT, PAGE_SIZE } from '@netchannel2/xen';
-import { type Kernels, loadKernels } from './kernels';
+import { instantiate, type Kernels, loadKernels } from './kernels';
 import { WASM_PAGE_SIZE, type WasmMemory, wasm } from './webassembly';
 
 /** Word offsets in the header page. Locks lie on cache lines of their own. */
@@ -57,6 +57,7 @@ export class MachineMemory {
   /** Byte address of the dead area. */
   readonly deadArea: number;
   readonly firstFrame: number;
+  private readonly modules = new Map<string, Readonly<Record<string, unknown>>>();
 
   private constructor(readonly memory: WasmMemory) {
     const { buffer } = memory;
@@ -112,6 +113,16 @@ export class MachineMemory {
       throw new TypeError('this memory holds no machine: pass the handle that Machine.handle() returned');
     }
     return new MachineMemory(memory);
+  }
+
+  /** The exports of a module over this memory, instantiated once for this thread. @param module base64. */
+  load(module: string): Readonly<Record<string, unknown>> {
+    let exports = this.modules.get(module);
+    if (exports === undefined) {
+      exports = instantiate(module, this.memory);
+      this.modules.set(module, exports);
+    }
+    return exports;
   }
 }
 

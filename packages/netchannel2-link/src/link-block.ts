@@ -1,0 +1,119 @@
+import type { DomainMemory, PageArea } from '@netchannel2/xen';
+import { RECORD_WORDS } from './batch-record';
+import { linkKernel } from './kernels.generated';
+import { PASS_BUDGET } from './link-settings';
+import { DIRECT } from './unfinished-ids';
+
+/** What `kernels/link` exports; see there. */
+export interface LinkKernel {
+  takePlain(
+    block: number,
+    consumed: number,
+    produced: number,
+    limit: number,
+    header: number,
+    index: number,
+    most: number,
+    element: number,
+    copies: number,
+    credit: number,
+  ): number;
+  anyFailed(element: number, count: number): number;
+  writeFinishes(block: number, count: number, target: number, room: number): number;
+  writeInline(at: number, size: number, id: number, kind: number, length: number, source: number): void;
+  writePiece(
+    at: number,
+    size: number,
+    id: number,
+    kind: number,
+    prefix: number,
+    source: number,
+    range: number,
+    ref: number,
+  ): void;
+}
+
+/** The kernel over a domain's memory, `undefined` where it is none of WebAssembly's. */
+export function loadLinkKernel({ kernels }: DomainMemory): LinkKernel | undefined {
+  return kernels === undefined ? undefined : (kernels.load(linkKernel) as unknown as LinkKernel);
+}
+
+const BLOCK_PAGES = 2;
+/** Words of the block. */
+const RING = 0;
+const RING_BYTES = 1;
+const PEER = 2;
+const CONSUMED = 4;
+const OWED = 5;
+const BYTES = 6;
+const SLOTS = 64;
+const RECORDS = 256;
+/** Byte of the block. */
+const IDS = 4096;
+
+/** What a link's receiving side shares with its kernel: pages of its own. The layout is told in `kernels/link/receive.wat`. */
+export class LinkBlock {
+  /** The records of a batch, see {@link RECORD_WORDS}. */
+  readonly records: Int32Array;
+  /** Unfinished small ids, see `UnfinishedIds`. */
+  readonly ids: Uint8Array;
+  /** Address. */
+  readonly base: number;
+  private readonly words: Int32Array;
+  private readonly first: number;
+
+  private constructor(
+    readonly kernel: LinkKernel,
+    private readonly memory: DomainMemory,
+    private readonly area: PageArea,
+  ) {
+    this.base = area.base;
+    this.words = area.words;
+    this.first = area.base >>> 2;
+    const records = this.first + RECORDS;
+    this.records = area.words.subarray(records, records + PASS_BUDGET * RECORD_WORDS);
+    this.ids = area.bytes.subarray(area.base + IDS, area.base + IDS + DIRECT);
+  }
+
+  /** @returns `undefined` where there is no kernel, or no memory. */
+  static create(
+    memory: DomainMemory,
+    ring: { readonly base: number; readonly byteLength: number },
+    peer: number,
+  ): LinkBlock | undefined {
+    const kernel = loadLinkKernel(memory);
+    const area = kernel === undefined ? undefined : memory.allocate(BLOCK_PAGES);
+    if (kernel === undefined || area === undefined) return undefined;
+    const block = new LinkBlock(kernel, memory, area);
+    block.words[block.first + RING] = ring.base;
+    block.words[block.first + RING_BYTES] = ring.byteLength;
+    block.words[block.first + PEER] = peer;
+    return block;
+  }
+
+  /** Packet `index` of a batch goes to this page. */
+  setPage(index: number, base: number, frame: number): void {
+    const slot = this.first + SLOTS + 2 * index;
+    this.words[slot] = base;
+    this.words[slot + 1] = frame;
+  }
+
+  /** Index behind the packets that were taken. */
+  get consumed(): number {
+    return this.words[this.first + CONSUMED] as number;
+  }
+
+  /** Packets of those that a FINISH is owed for; or FINISHes written. */
+  get owed(): number {
+    return this.words[this.first + OWED] as number;
+  }
+
+  /** Bytes copied out of the ring. */
+  get bytes(): number {
+    return this.words[this.first + BYTES] as number;
+  }
+
+  end(): void {
+    this.memory.free(this.area);
+  }
+}
