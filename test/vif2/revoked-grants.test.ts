@@ -24,7 +24,7 @@ function beforeCopies(domain: SimulatedDomain, step: () => void): void {
   };
 }
 
-/** Every second grant a domain publishes for packets while it is active. */
+/** Every second grant a domain publishes for packets in one piece while it is active. Set before its links connect. */
 class EverySecond {
   active = false;
   revoked = 0;
@@ -36,15 +36,21 @@ class EverySecond {
     const { entries } = domain.grants;
     if (entries === undefined) throw new Error('a simulated domain has its table in its hands');
     this.entries = entries;
-    const subPage = entries.publishSubPage.bind(entries);
-    entries.publishSubPage = (ref, ...rest) => {
-      subPage(ref, ...rest);
-      this.note(ref);
-    };
-    const transitive = entries.publishTransitive.bind(entries);
-    entries.publishTransitive = (ref, ...rest) => {
-      transitive(ref, ...rest);
-      this.note(ref);
+    const create = entries.createPublications.bind(entries);
+    entries.createPublications = (capacity) => {
+      const run = create(capacity);
+      if (run === undefined) return undefined;
+      const subPage = run.addSubPage.bind(run);
+      run.addSubPage = (ref, ...rest) => {
+        subPage(ref, ...rest);
+        this.note(ref);
+      };
+      const transitive = run.addTransitive.bind(run);
+      run.addTransitive = (ref, ...rest) => {
+        transitive(ref, ...rest);
+        this.note(ref);
+      };
+      return run;
     };
   }
 

@@ -209,6 +209,7 @@ export class Vif2Link implements IntakeHost {
   flush(): void {
     this.unflushed = 0;
     this.watchDeadlines();
+    this.sender?.settle();
     if (this.running && this.producer.publish()) this.settings.domain.events.notify(this.settings.rings.port);
   }
 
@@ -379,6 +380,7 @@ export class Vif2Link implements IntakeHost {
   private publishAll(): void {
     this.unflushed = 0;
     this.watchDeadlines();
+    this.sender?.settle();
     const room = this.consumer.publish();
     const messages = this.producer.publish();
     if (room || messages) this.notify();

@@ -14,6 +14,8 @@ import { FinishOutcome, type PacketGrants } from './packet-grants';
 import type { PacketReceiver } from './packet-receiver';
 import { STEP_DUE } from './plain-run';
 
+const BUSY = 'finished packets stay in use';
+
 /** What the intake hands on. */
 export interface IntakeHost {
   /** PACKETs may come: the peer knows our credit. */
@@ -99,7 +101,15 @@ export class MessageIntake {
     return this.step(undefined);
   }
 
+  /** Takes a run of FINISHes. @returns as {@link step}. */
   private takeFinishes(): number {
+    const type = this.walkFinishes();
+    if (this.grants === undefined || this.grants.settle() === FinishOutcome.done) return type;
+    this.fault ||= BUSY;
+    return RING_FAULT;
+  }
+
+  private walkFinishes(): number {
     const { grants, consumer, tracked } = this;
     let type: number;
     do {
@@ -109,9 +119,7 @@ export class MessageIntake {
       const outcome = grants === undefined ? FinishOutcome.unknown : grants.finish(id, obtained);
       if (outcome !== FinishOutcome.done) {
         const unknown = outcome === FinishOutcome.unknown;
-        return this.step(
-          unknown ? 'FINISH of a packet that is not unfinished' : 'finished packets stay in use',
-        );
+        return this.step(unknown ? 'FINISH of a packet that is not unfinished' : BUSY);
       }
       if (tracked.count !== 0) tracked.finished(id);
       this.finished = (this.finished + 1) | 0;

@@ -1,4 +1,4 @@
-import type { Frame, GrantedFrame } from '@netchannel2/xen';
+import type { Frame, GrantedFrame, GrantRef, LeasedPage } from '@netchannel2/xen';
 
 /** Milliseconds after which a packet that waits in a third domain's grants is given up (spec §4.4). */
 export const FORWARD_DEADLINE = 1000;
@@ -16,6 +16,14 @@ export const FinishOutcome = {
   tooManyBusy: 2,
 } as const;
 export type FinishOutcome = (typeof FinishOutcome)[keyof typeof FinishOutcome];
+
+/** Exact grants of packets in one piece of one page. */
+export interface ExactGrants {
+  /** Grants bytes `[offset, offset + length)` of `page`. @returns as `PacketGrants.grant`. */
+  grantPage(page: LeasedPage, offset: number, length: number): number;
+  /** The reference of a packet's first fragment. */
+  firstRef(id: number): GrantRef;
+}
 
 /**
  * The unfinished packets of this end: their ids, and how the peer reaches their bytes. Two ways exist, exact sub-page
@@ -36,16 +44,22 @@ export interface PacketGrants {
    * @returns the id, or -1 when ids, references or pages are exhausted: nothing is left behind then.
    */
   grant(frame: Frame, skip: number, words: Int32Array, at: number): number;
+  /** The short way for packets in one piece, `undefined` where there is none. */
+  readonly exact: ExactGrants | undefined;
+  /** Makes what was granted reachable: before the peer is shown any of it. */
+  publish(): void;
   /** Whether a packet of a third domain may be granted on now. */
   acceptsGranted(frame: GrantedFrame): boolean;
   /** As {@link grant}, for a packet that stays in its sender's grants and is held until FINISH. */
   grantOn(frame: GrantedFrame, words: Int32Array, at: number): number;
   /**
-   * The peer is done with packet `id`, any 32 bits it sent.
+   * The peer is done with packet `id`, any 32 bits it sent. What that frees may be free only after {@link settle}.
    *
    * @param obtained whether the peer says that it got the bytes.
    */
   finish(id: number, obtained: boolean): FinishOutcome;
+  /** Ends a run of {@link finish}. */
+  settle(): FinishOutcome;
   /**
    * Gives up packets that are overdue; called four times a second while any is unfinished.
    *

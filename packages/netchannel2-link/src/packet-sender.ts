@@ -23,14 +23,16 @@ import {
   FrameChecksum,
   FrameSegmentation,
   type GrantedFrame,
+  type LeasedPage,
   type MemoryArea,
   PAGE_SIZE,
 } from '@netchannel2/xen';
 import type { DropReason } from './drop-reasons';
 import { copyInline } from './inline-copy';
+import { type LinkKernel, loadLinkKernel } from './link-block';
 import type { LinkSettings } from './link-settings';
 import { acceptsOffload, OffloadPlan, type PeerOffload } from './offload-plan';
-import type { PacketGrants } from './packet-grants';
+import type { ExactGrants, PacketGrants } from './packet-grants';
 import { ScratchFrame } from './scratch-frame';
 import { SegmentedSend, type SegmentSink } from './segmented-send';
 import { SendOutcome } from './send-outcome';
@@ -61,6 +63,9 @@ export class PacketSender implements SegmentSink {
   private readonly segmented: SegmentedSend;
   private readonly reserve: number;
   private readonly candidate: number;
+  private readonly kernel: LinkKernel | undefined;
+  /** Bytes the kernel has moved that are not counted yet. */
+  private moved = 0;
   private fragmentLimit = 1;
 
   /** @param maxPackets the credit this end advertised, which sets how much of the ring its answers need. */
@@ -71,6 +76,7 @@ export class PacketSender implements SegmentSink {
     maxPackets: number,
   ) {
     this.memory = settings.domain.memory;
+    this.kernel = loadLinkKernel(settings.domain.memory);
     this.payload = settings.rings.produce;
     this.prefix = settings.prefix;
     this.fragmentType =
@@ -206,6 +212,13 @@ export class PacketSender implements SegmentSink {
     const { words } = producer;
     const page = frame.fragmentPage(0);
     const offset = frame.fragmentOffset(0);
+    const { kernel } = this;
+    if (kernel !== undefined) {
+      const kind = PacketType.small | this.candidateBits(page, offset);
+      kernel.writeInline(at << 2, size, SMALL_PACKET_ID, kind, length, page.base + offset);
+      this.moved += length;
+      return this.sent(size, length);
+    }
     words[at + (size >> 2) - 1] = 0;
     words[at + (size >> 2) - 2] = 0;
     words[at] = PACKET_HEADER | (size << 16);
@@ -227,10 +240,13 @@ export class PacketSender implements SegmentSink {
       return SendOutcome.full;
     }
     const { words } = producer;
-    words[at + (size >> 2) - 1] = 0;
-    words[at + (size >> 2) - 2] = 0;
+    const { kernel } = this;
     const page = frame.fragmentPage(0);
     const offset = frame.fragmentOffset(0);
+    if (kernel !== undefined && grants.exact !== undefined)
+      return this.sendPieceByKernel(kernel, grants.exact, at, size, page, offset, length);
+    words[at + (size >> 2) - 1] = 0;
+    words[at + (size >> 2) - 2] = 0;
     const id = grants.grant(frame, prefix, words, at);
     if (id < 0) return SendOutcome.starved;
     words[at] = PACKET_HEADER | (size << 16);
@@ -246,6 +262,39 @@ export class PacketSender implements SegmentSink {
     this.memory.copy(this.payload, target, page, offset, prefix);
     this.lastId = id;
     return this.sent(size, length);
+  }
+
+  private sendPieceByKernel(
+    kernel: LinkKernel,
+    grants: ExactGrants,
+    at: number,
+    size: number,
+    page: LeasedPage,
+    offset: number,
+    length: number,
+  ): SendOutcome {
+    const { prefix } = this;
+    const from = offset + prefix;
+    const id = grants.grantPage(page, from, length - prefix);
+    if (id < 0) return SendOutcome.starved;
+    let kind = this.fragmentType | this.candidateBits(page, offset);
+    if (this.grants.free === 0) {
+      kind |= PacketFlag.needEvent << 8;
+      this.urgent = true;
+    }
+    const range = (length - prefix) | (from << 16);
+    kernel.writePiece(at << 2, size, id, kind, prefix, page.base + offset, range, grants.firstRef(id));
+    this.moved += prefix;
+    this.lastId = id;
+    return this.sent(size, length);
+  }
+
+  /** What was sent is about to be shown to the peer. */
+  settle(): void {
+    this.grants.publish();
+    if (this.moved === 0) return;
+    this.memory.kernels?.countCopied(this.moved);
+    this.moved = 0;
   }
 
   /** The flag of a frame that could take a bypass, in place in the third word. */

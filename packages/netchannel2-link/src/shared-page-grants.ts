@@ -41,6 +41,15 @@ export class SharedPageGrants implements PacketGrants {
     this.used = new Int32Array(capacity * STRIDE);
   }
 
+  readonly exact = undefined;
+
+  /** Pages are shared all the time. */
+  publish(): void {}
+
+  settle(): FinishOutcome {
+    return FinishOutcome.done;
+  }
+
   get free(): number {
     return this.ids.free;
   }

@@ -5,26 +5,36 @@ import {
   type GrantEntries,
   type GrantedFrame,
   type GrantedFrameHold,
+  type GrantPublications,
   type GrantRef,
+  type GrantRevocations,
   grantRef,
   type LeasedPage,
   NO_GRANT_REF,
 } from '@netchannel2/xen';
 import type { SchedulerLike } from 'rxjs';
 import { ForwardingCredit } from './forwarding-credit';
-import { COPY_DEADLINE, FinishOutcome, FORWARD_DEADLINE, type PacketGrants } from './packet-grants';
+import {
+  COPY_DEADLINE,
+  type ExactGrants,
+  FinishOutcome,
+  FORWARD_DEADLINE,
+  type PacketGrants,
+} from './packet-grants';
 import { IdState, PacketIds } from './packet-ids';
 
 /** Grants that a peer may keep busy after FINISH before it counts as hostile (spec §7). */
 const MOST_BUSY = 64;
 const STRIDE = LARGEST_FRAGMENT_COUNT;
+/** Packets that are granted, or withdrawn, by one call. */
+const MOST_IN_RUN = 64;
 
 /**
  * Every fragment is granted exactly, read-only and copy-only, where it lies: in a page of ours, which is leased until
  * FINISH, or in a third domain's, whose packet is held as long. The first reference of an id is kept with the id, so that a
  * packet in one piece costs one entry write to send and one to finish.
  */
-export class SubPageGrants implements PacketGrants {
+export class SubPageGrants implements PacketGrants, ExactGrants {
   private readonly ids: PacketIds;
   private readonly credit: ForwardingCredit;
   /** Fragments granted for each id. */
@@ -35,6 +45,14 @@ export class SubPageGrants implements PacketGrants {
   private readonly holds: (GrantedFrameHold | undefined)[];
   private readonly owners: Int32Array;
   private busy = 0;
+  /** Granted, and not to be reached yet. */
+  private readonly publications: GrantPublications | undefined;
+  /** Over, and not withdrawn yet: packets of one fragment, in the order of {@link closing}. */
+  private readonly revocations: GrantRevocations | undefined;
+  /** Their ids, and whether the peer got the bytes. */
+  private readonly closing: Int32Array;
+  private readonly closingObtained: Uint8Array;
+  private readonly run: number;
 
   constructor(
     private readonly entries: GrantEntries,
@@ -49,6 +67,20 @@ export class SubPageGrants implements PacketGrants {
     this.pages = new Array<LeasedPage | undefined>(capacity * STRIDE).fill(undefined);
     this.holds = new Array<GrantedFrameHold | undefined>(capacity).fill(undefined);
     this.owners = new Int32Array(capacity);
+    this.run = Math.min(capacity, MOST_IN_RUN);
+    this.publications = entries.createPublications(this.run);
+    this.revocations = entries.createRevocations(this.run);
+    this.closing = new Int32Array(this.run);
+    this.closingObtained = new Uint8Array(this.run);
+  }
+
+  get exact(): ExactGrants {
+    return this;
+  }
+
+  publish(): void {
+    const { publications } = this;
+    if (publications !== undefined && publications.length > 0) publications.publish();
   }
 
   get free(): number {
@@ -105,18 +137,38 @@ export class SubPageGrants implements PacketGrants {
   }
 
   private grantPiece(id: number, frame: Frame, skip: number, words: Int32Array, at: number): number {
+    const offset = frame.fragmentOffset(0) + skip;
+    const length = frame.byteLength - skip;
+    if (this.open(id, frame.fragmentPage(0), offset, length) < 0) return -1;
+    words[at + 5] = length | (offset << 16);
+    words[at + 6] = this.refs[id * STRIDE] as number;
+    return id;
+  }
+
+  grantPage(page: LeasedPage, offset: number, length: number): number {
+    const id = this.ids.take();
+    return id < 0 ? -1 : this.open(id, page, offset, length);
+  }
+
+  firstRef(id: number): GrantRef {
+    return this.refs[id * STRIDE] as GrantRef;
+  }
+
+  /** Grants the one piece of packet `id`. */
+  private open(id: number, page: LeasedPage, offset: number, length: number): number {
     const slot = id * STRIDE;
     const ref = this.reference(slot);
     if (ref === NO_GRANT_REF) return this.giveUp(id, 0);
-    const page = frame.fragmentPage(0);
-    const offset = frame.fragmentOffset(0) + skip;
-    const length = frame.byteLength - skip;
-    this.entries.publishSubPage(ref, this.peer, page.frame, offset, length, true);
+    const { publications } = this;
+    if (publications === undefined)
+      this.entries.publishSubPage(ref, this.peer, page.frame, offset, length, true);
+    else {
+      if (publications.length === this.run) publications.publish();
+      publications.addSubPage(ref, this.peer, page.frame, offset, length, true);
+    }
     page.acquire();
     this.pages[slot] = page;
     this.counts[id] = 1;
-    words[at + 5] = length | (offset << 16);
-    words[at + 6] = ref;
     return id;
   }
 
@@ -131,7 +183,7 @@ export class SubPageGrants implements PacketGrants {
     for (let index = 0; index < fragmentCount; index += 1) {
       const ref = this.reference(id * STRIDE + index);
       if (ref === NO_GRANT_REF) return this.giveUp(id, index);
-      this.entries.publishTransitive(ref, this.peer, owner, frame.fragmentRef(index), true);
+      this.grantThrough(ref, owner, frame.fragmentRef(index));
       writePacketFragment(words, at, index, frame.fragmentLength(index), frame.fragmentOffset(index), ref);
     }
     this.counts[id] = fragmentCount;
@@ -141,19 +193,82 @@ export class SubPageGrants implements PacketGrants {
     return id;
   }
 
+  private grantThrough(ref: GrantRef, owner: DomainId, ownerRef: GrantRef): void {
+    const { publications } = this;
+    if (publications === undefined) {
+      this.entries.publishTransitive(ref, this.peer, owner, ownerRef, true);
+      return;
+    }
+    if (publications.length === this.run) publications.publish();
+    publications.addTransitive(ref, this.peer, owner, ownerRef, true);
+  }
+
   finish(id: number, obtained: boolean): FinishOutcome {
     const state = this.ids.state(id);
     if (state === IdState.free) return FinishOutcome.unknown;
     if (state === IdState.open) {
       const hold = this.holds[id];
       if (hold !== undefined && !hold.gone) this.credit.judge(obtained);
+      if (this.revocations !== undefined && this.counts[id] === 1)
+        return this.addClosing(this.revocations, id, obtained);
       this.release(id, obtained);
     }
     this.ids.put(id);
+    return this.judgeBusy();
+  }
+
+  private addClosing(revocations: GrantRevocations, id: number, obtained: boolean): FinishOutcome {
+    const index = revocations.length;
+    this.ids.close(id);
+    this.closing[index] = id;
+    this.closingObtained[index] = obtained ? 1 : 0;
+    revocations.add(this.refs[id * STRIDE] as GrantRef);
+    return revocations.length === this.run ? this.settle() : FinishOutcome.done;
+  }
+
+  settle(): FinishOutcome {
+    const { revocations } = this;
+    if (revocations === undefined || revocations.length === 0) return FinishOutcome.done;
+    const count = revocations.length;
+    let done = 0;
+    while (done < count) {
+      const end = revocations.revoke(done);
+      for (; done < end; done += 1) this.close(done, false);
+      if (done < count) this.close(done++, true);
+    }
+    revocations.clear();
+    return this.judgeBusy();
+  }
+
+  /** Number `index` of {@link closing} is withdrawn, or in `use` still. */
+  private close(index: number, use: boolean): void {
+    const id = this.closing[index] as number;
+    const slot = id * STRIDE;
+    const page = this.pages[slot];
+    const hold = this.holds[id];
+    this.pages[slot] = undefined;
+    this.counts[id] = 0;
+    this.ids.put(id);
+    if (use) {
+      const ref = this.refs[slot] as GrantRef;
+      this.refs[slot] = NO_GRANT_REF;
+      this.quarantine(ref, page);
+    } else page?.release();
+    if (hold !== undefined) this.letGo(id, hold, use || this.closingObtained[index] === 1);
+  }
+
+  private judgeBusy(): FinishOutcome {
     return this.busy > MOST_BUSY ? FinishOutcome.tooManyBusy : FinishOutcome.done;
   }
 
+  private letGo(id: number, hold: GrantedFrameHold, obtained: boolean): void {
+    this.holds[id] = undefined;
+    this.credit.unpark(this.owners[id] as DomainId);
+    hold.release(obtained);
+  }
+
   sweep(): boolean {
+    this.publish();
     const { ids } = this;
     ids.age();
     for (let id = 0; id < ids.capacity; id += 1) {
@@ -165,12 +280,16 @@ export class SubPageGrants implements PacketGrants {
   }
 
   end(): void {
+    this.publish();
+    this.settle();
     for (let id = 0; id < this.ids.capacity; id += 1) {
       if (this.ids.state(id) === IdState.open) this.release(id, false);
       const kept = this.refs[id * STRIDE] as number;
       if (kept !== NO_GRANT_REF) this.entries.free(grantRef(kept));
       this.refs[id * STRIDE] = NO_GRANT_REF;
     }
+    this.publications?.end();
+    this.revocations?.end();
   }
 
   /** The reference of a slot, a fresh one if it has none; {@link NO_GRANT_REF} when there are no more. */
@@ -184,6 +303,7 @@ export class SubPageGrants implements PacketGrants {
 
   /** References ran out with `written` fragments granted. */
   private giveUp(id: number, written: number): -1 {
+    this.publish();
     this.counts[id] = written;
     this.release(id, false);
     this.ids.put(id);
@@ -212,11 +332,8 @@ export class SubPageGrants implements PacketGrants {
       this.refs[slot] = NO_GRANT_REF;
     }
     this.counts[id] = 0;
-    if (hold === undefined) return;
-    this.holds[id] = undefined;
-    this.credit.unpark(this.owners[id] as DomainId);
     // A copy that is still under way reads the sender's page, which its own grant keeps from being reused.
-    hold.release(obtained || busy > 0);
+    if (hold !== undefined) this.letGo(id, hold, obtained || busy > 0);
   }
 
   /** A packet in one piece of a page of ours. `false`: the peer uses its grant still. */
