@@ -6,8 +6,8 @@
  * Addresses are byte offsets into the machine memory, below 2^31; machine frame `m` lies at `m << 12`. Pointers inside
  * hypercall arguments are such addresses too.
  *
- * Lifetime of pages. A mapping holds references ({@link GrantTableHost.acquirePage}). A copy holds none: it runs under
- * the granter's table lock, and whoever takes a page away from a domain (transfer, balloon, destruction) first removes
+ * Lifetime of pages. A mapping holds references ({@link GrantTableHost.acquirePage}). A copy of a kernel holds none: it runs
+ * under the granter's table lock, and whoever takes a page away from a domain (transfer, balloon, destruction) first removes
  * it from what {@link GrantTableHost.machineFrame} answers, then calls `GrantTableOperations.waitForCopies(domid)`, and
  * only then frees or reassigns it.
  */
@@ -126,6 +126,16 @@ export interface GrantTableHost {
   readonly copyForwarded?:
     | ((caller: number, address: number, count: number, transitive: number) => number)
     | undefined;
+  /**
+   * Kernels for runs of usual elements of `GNTTABOP_map_grant_ref` and `GNTTABOP_unmap_grant_ref`: a host mapping alone, of an
+   * idle ordinary entry, at an address where nothing is; and its end. What they do of an element is what the JavaScript of
+   * `map-grant-ref.ts` and `unmap-grant-ref.ts` would do. They wait for no lock, and add or drop a reference only on a page
+   * whose owner's is certain to stay meanwhile (see above).
+   *
+   * @returns how many elements, from the first, were carried out; nothing was done of the next.
+   */
+  readonly mapUsual?: ((caller: number, address: number, count: number) => number) | undefined;
+  readonly unmapUsual?: ((caller: number, address: number, count: number) => number) | undefined;
   /** A guest broke a rule for which Xen crashes it (spec grant-tables.md §7.2 #2, §7.9 #8). */
   crashDomain(domid: number, reason: string): void;
 }

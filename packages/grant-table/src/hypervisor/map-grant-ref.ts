@@ -60,9 +60,15 @@ export function mapGrantRefs(
   first: number,
   count: number,
 ): number {
-  const { words } = machine;
-  const hvm = machine.host.isHvm(caller);
-  for (let index = 0, element = first; index < count; index++, element += MAP_BYTES >>> 2) {
+  const { words, host } = machine;
+  const { mapUsual } = host;
+  const hvm = host.isHvm(caller);
+  for (let index = 0; index < count; index++) {
+    if (mapUsual !== undefined) {
+      index += mapUsual(caller, (first << 2) + index * MAP_BYTES, count - index);
+      if (index >= count) break;
+    }
+    const element = first + index * (MAP_BYTES >>> 2);
     const status = mapElement(machine, caller, own, element, hvm);
     storeHighStatus(words, element + MAP_DOM_STATUS, status);
   }

@@ -59,8 +59,11 @@ export function unmapGrantRefs(
   count: number,
   replace: boolean,
 ): number {
-  const { words } = machine;
+  const { words, host } = machine;
   for (let start = 0; start < count; start += GNTTAB_UNMAP_BATCH_SIZE) {
+    if (host.unmapUsual !== undefined && !replace) {
+      start += host.unmapUsual(caller, (first << 2) + start * UNMAP_BYTES, count - start);
+    }
     const end = Math.min(start + GNTTAB_UNMAP_BATCH_SIZE, count);
     for (let index = start; index < end; index++) {
       const element = first + index * (UNMAP_BYTES >>> 2);

@@ -53,3 +53,12 @@
         (i32.atomic.rmw16.and_u
           (call $statusWord (local.get $table) (local.get $ref))
           (i32.xor (local.get $bits) (i32.const 0xffff)))))))
+
+;; After a pin was dropped: clears the bits that no pin needs.
+(func $reduceInUse (param $table i32) (param $ref i32) (param $pin i32) (param $write i32)
+  (local $bits i32)
+  (local.set $bits (select (i32.const 0) (i32.const 8) (local.get $pin)))
+  (if
+    (i32.and (local.get $write) (i32.eqz (i32.and (local.get $pin) (i32.const 0x00ff00ff))))
+    (then (local.set $bits (i32.or (local.get $bits) (i32.const 16)))))
+  (if (local.get $bits) (then (call $clearInUse (local.get $table) (local.get $ref) (local.get $bits)))))

@@ -16,6 +16,8 @@ export class MachineGrantHost implements GrantTableHost {
   readonly words: Int32Array;
   readonly copyPlain: (caller: number, address: number, count: number) => number;
   readonly copyForwarded: (caller: number, address: number, count: number, transitive: number) => number;
+  readonly mapUsual: (caller: number, address: number, count: number) => number;
+  readonly unmapUsual: (caller: number, address: number, count: number) => number;
   readonly #guestFrames: GuestFrames;
   #dismantled = 0;
   readonly #copy: (target: number, source: number, length: number) => void;
@@ -37,6 +39,8 @@ export class MachineGrantHost implements GrantTableHost {
     this.#copy = memory.kernels.copy;
     this.copyPlain = memory.kernels.copyPlain;
     this.copyForwarded = memory.kernels.copyForwarded;
+    this.mapUsual = memory.kernels.mapUsual;
+    this.unmapUsual = memory.kernels.unmapUsual;
   }
 
   allocateXenPages(count: number): number {

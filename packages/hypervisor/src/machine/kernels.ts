@@ -15,6 +15,9 @@ export interface Kernels {
   readonly copyPlain: (caller: number, address: number, count: number) => number;
   /** Runs of forwarding elements of `GNTTABOP_copy`; see `GrantTableHost.copyForwarded`. */
   readonly copyForwarded: (caller: number, address: number, count: number, transitive: number) => number;
+  /** Runs of usual elements of `GNTTABOP_map_grant_ref` and `GNTTABOP_unmap_grant_ref`; see `GrantTableHost.mapUsual`. */
+  readonly mapUsual: (caller: number, address: number, count: number) => number;
+  readonly unmapUsual: (caller: number, address: number, count: number) => number;
   /** A guest's publishing and revoking. */
   readonly entries: EntryAccess;
 }
@@ -35,6 +38,8 @@ export function loadKernels(memory: WasmMemory): Kernels {
     checksum: bytes.checksum as Kernels['checksum'],
     copyPlain: grants.copyPlain as Kernels['copyPlain'],
     copyForwarded: grants.copyForwarded as Kernels['copyForwarded'],
+    mapUsual: grants.mapUsual as Kernels['mapUsual'],
+    unmapUsual: grants.unmapUsual as Kernels['unmapUsual'],
     entries: {
       publishV1: grants.publishV1 as EntryAccess['publishV1'],
       publishV2: grants.publishV2 as EntryAccess['publishV2'],

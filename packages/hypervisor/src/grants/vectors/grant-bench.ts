@@ -391,6 +391,8 @@ export class GrantBench {
 
   /** Runs `look` each time Xen is about to call the host, and then what the host would do. */
   during(name: keyof Hooks, look: (...args: readonly number[]) => void): this {
+    // The kernels do not call the host.
+    Object.assign(this.host, { mapUsual: undefined, unmapUsual: undefined });
     const original = this.host[name].bind(this.host) as unknown as (...args: readonly number[]) => number;
     Object.assign(this.host, {
       [name]: (...args: readonly number[]) => {
