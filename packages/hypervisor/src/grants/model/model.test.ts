@@ -242,7 +242,7 @@ describe('random operations agree with the model', () => {
     { kernel: true, concurrent: false },
     { kernel: true, concurrent: true },
     { kernel: false, concurrent: true },
-  ])('copy kernel: $kernel, as with several threads: $concurrent', ({ kernel, concurrent }) => {
+  ])('kernels: $kernel, as with several threads: $concurrent', ({ kernel, concurrent }) => {
     fc.assert(
       fc.property(
         fc.noBias(fc.array(step, { minLength: 1, maxLength: MOST_OPERATIONS, size: 'max' })),

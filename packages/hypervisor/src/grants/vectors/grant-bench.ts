@@ -21,7 +21,7 @@ export interface BenchOptions extends Omit<DomainOptions, 'name'> {
   readonly machine?: MachineOptions;
   /** Table versions of A, B and C, by default 1. */
   readonly versions?: readonly [1 | 2, 1 | 2, 1 | 2];
-  /** Copies by JavaScript alone, so that `during` can look on. */
+  /** Copies and mappings by JavaScript alone, so that `during` can look on. */
   readonly plain?: boolean;
 }
 
@@ -85,7 +85,15 @@ export class GrantBench {
       });
       this.#prepare(guest);
     }
-    if (plain === true) Object.assign(this.host, { copyPlain: undefined, copyForwarded: undefined });
+    if (plain === true) {
+      const without = {
+        copyPlain: undefined,
+        copyForwarded: undefined,
+        mapUsual: undefined,
+        unmapUsual: undefined,
+      };
+      Object.assign(this.host, without);
+    }
     this.F = this.frame(A, 0);
     this.G = this.frame(A, 1);
     this.ownFrame = this.frame(B, 0);
