@@ -7,7 +7,6 @@
   (param $block i32) (param $entry i32) (param $record i32) (param $caller i32) (param $domid i32) (param $ref i32)
   (result i32)
   (local $guestFrame i32) (local $frame i32)
-  (if (i32.and (i32.atomic.load (local.get $entry)) (i32.const 0x100)) (then (return (i32.const -1))))
   (if (i32.eq (i32.load (call $tableOf (local.get $block))) (i32.const 1))
     (then (local.set $guestFrame (i32.load offset=4 (local.get $entry))))
     (else
@@ -49,8 +48,8 @@
   (block $refused
     (br_if $refused
       (i32.eqz
-        (call $setInUse
-          (local.get $table) (local.get $ref) (local.get $entry) (i32.const 1) (local.get $caller) (local.get $bits))))
+        (call $setMapped
+          (local.get $table) (local.get $ref) (local.get $entry) (local.get $caller) (local.get $bits))))
     (block $undo
       (local.set $frame
         (call $recordMapped
@@ -85,7 +84,7 @@
         (local.get $element)
         (i64.shl (i64.extend_i32_u (local.get $frame)) (i64.const 12)))
       (return (i32.const 1)))
-    (call $clearInUse (local.get $table) (local.get $ref) (local.get $bits)))
+    (call $unmark (local.get $table) (local.get $ref) (local.get $bits)))
   (call $unlock (local.get $table) (local.get $ref))
   (i32.const 0))
 

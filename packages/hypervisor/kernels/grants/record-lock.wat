@@ -1,11 +1,14 @@
 ;; The lock of an active entry (active-entry.ts), a record of 32 bytes: LOCK 0, PIN 4. Nothing here waits, so a kernel may
 ;; hold several entries, taken in any order.
 
-;; Takes the lock of a record if it is free and its grant idle; 0, nothing taken, if not.
+;; Takes the lock of a record if it is free; 0 if not.
+(func $lockRecord (param $record i32) (result i32)
+  (if (call $isAlone) (then (return (i32.const 1))))
+  (i32.eqz (i32.atomic.rmw.cmpxchg (local.get $record) (i32.const 0) (i32.const 1))))
+
+;; The same, and its grant is idle; 0, nothing taken, if not.
 (func $lockIdleRecord (param $record i32) (result i32)
-  (if (call $isAlone) (then (return (i32.eqz (i32.load offset=4 (local.get $record))))))
-  (if (i32.atomic.rmw.cmpxchg (local.get $record) (i32.const 0) (i32.const 1))
-    (then (return (i32.const 0))))
+  (if (i32.eqz (call $lockRecord (local.get $record))) (then (return (i32.const 0))))
   ;; Pinned: the record counts, not the shared entry.
   (if (i32.eqz (i32.load offset=4 (local.get $record))) (then (return (i32.const 1))))
   (call $unlockRecord (local.get $record))

@@ -25,7 +25,7 @@
   (block $letGo
     (br_if $letGo (i32.eqz (call $isRef (local.get $table) (local.get $ref))))
     (local.set $record (call $activeEntry (local.get $table) (local.get $ref)))
-    (br_if $letGo (i32.atomic.rmw.cmpxchg (local.get $record) (i32.const 0) (i32.const 1)))
+    (br_if $letGo (i32.eqz (call $lockRecord (local.get $record))))
     (block $unlock
       ;; Another thread's unmap of the same handle may have been here first.
       (br_if $unlock (i32.ne (i32.atomic.load offset=4 (local.get $track)) (local.get $flags)))
