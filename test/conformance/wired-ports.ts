@@ -59,6 +59,7 @@ export function wiredPorts(
       host: dom0,
       frontend: FRONTENDS[deviceClass](),
       backend: BACKENDS[deviceClass](),
+      clock,
     });
     await device.connect();
     await clock.advance(QUIET_TIME);

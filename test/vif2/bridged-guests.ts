@@ -124,6 +124,7 @@ export class BridgedGuests {
       host: this.host,
       frontend: netfront2Driver(frontOptions),
       backend: netback2Driver(back),
+      clock: this.clock,
     });
     const received: Uint8Array[] = [];
     device.frontend.frames$.subscribe((frame) => received.push(frame.toBytes()));

@@ -44,6 +44,7 @@ describe('a guest that abuses its answers', () => {
   const connect = async (feature: string) => {
     const guest = site.machine.createDomain({ memoryPages: 512 });
     raw = new WiredDevice({
+      clock: site.clock,
       guest,
       host: site.host,
       frontend: rawVif2FrontendDriver((nodes) => ({ ...nodes, 'feature-bypass': feature })),
@@ -124,6 +125,7 @@ describe('offers of a backend', () => {
     const driver = rawVif2BackendDriver();
     const guest = site.machine.createDomain({ memoryPages: 512 });
     raw = new WiredDevice({
+      clock: site.clock,
       guest,
       host: site.host,
       frontend: netfront2Driver({ poolPages: 64 }),

@@ -300,6 +300,7 @@ export class BypassSite {
       host: this.host,
       frontend: netfront2Driver({ poolPages: 128, ringPageOrder: 3, ...front }),
       backend: netback2Driver({ poolPages: 128, bypasses: this.proposer }),
+      clock: this.clock,
       frontendNodes: { mac: text(mac), ...frontendNodes },
       backendNodes: { 'remote-mac': text(mac), 'remote-trusted': trusted ? '1' : '0', ...backendNodes },
     });

@@ -104,11 +104,11 @@ const fill = (pair: Vif2Pair, count: number) => {
 };
 
 const EVENTS: Record<string, (pair: Vif2Pair) => Promise<void>> = {
-  'the frontend lets go': (pair) => pair.front.disconnect(),
-  'the backend lets go': (pair) => pair.back.disconnect(),
+  'the frontend lets go': (pair) => pair.clock.during(pair.front.disconnect()),
+  'the backend lets go': (pair) => pair.clock.during(pair.back.disconnect()),
   'the frontend lets go twice': async (pair) => {
-    await pair.front.disconnect();
-    await pair.front.disconnect();
+    await pair.clock.during(pair.front.disconnect());
+    await pair.clock.during(pair.front.disconnect());
   },
   'a user keeps a frame': async (pair) => {
     const subscription = pair.back.frames$.subscribe((frame) => {
@@ -138,8 +138,8 @@ describe.each(Object.keys(POINTS))('when %s', (point) => {
     const resources = pair.resources();
     await POINTS[point]?.(pair, async () => EVENTS[event]?.(pair));
     await pair.settle();
-    await pair.back.disconnect();
-    await pair.front.disconnect();
+    await pair.clock.during(pair.back.disconnect());
+    await pair.clock.during(pair.front.disconnect());
     await pair.device.disconnect();
     // Revokes of grants that were in use, leases of users.
     await pair.clock.advance(1000);
@@ -172,7 +172,7 @@ describe.each(Object.keys(POINTS))('when %s', (point) => {
       pair.machine.destroyDomain(pair.guest.id);
     });
     await pair.settle();
-    await pair.back.disconnect();
+    await pair.clock.during(pair.back.disconnect());
     pair.back.removed();
     // No code of the guest runs any more; only what it had set timers for would still be kept by the clock.
     pair.front.removed();

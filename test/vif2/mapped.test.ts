@@ -1,5 +1,5 @@
 /** `mapFrom`: receiver_map packets stay with their sender until somebody looks at them, and never for more than a second. */
-import type { DomainAccounting, Frame } from '@netchannel2/xen';
+import { type DomainAccounting, type Frame, GrantStatus } from '@netchannel2/xen';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { numberedFrame, type Vif2Pair, vif2Pair } from './vif2-pair';
 
@@ -134,6 +134,26 @@ describe.each([1, 2] as const)('a host with a table of version %i that maps', (h
     expect(received).toEqual([numberedFrame(9000, 7)]);
   });
 
+  it('where mapping is refused the frame is copied; after three refusals nobody tries any more', async () => {
+    let asked = 0;
+    Object.assign(pair.host.foreign, {
+      map: () => {
+        asked += 1;
+        return GrantStatus.permissionDenied;
+      },
+    });
+    const received: Uint8Array[] = [];
+    for (let number = 0; number < 5; number += 1) {
+      const spent = await cost(9000, (frame) => received.push(frame.toBytes()));
+      expect([spent.map, spent.unmap, spent.copy > 0]).toEqual([0, 0, true]);
+    }
+    Reflect.deleteProperty(pair.host.foreign, 'map');
+    expect(asked).toBe(3);
+    for (const bytes of received) expect(Buffer.compare(bytes, numberedFrame(9000, 7))).toBe(0);
+    expect(received).toHaveLength(5);
+    expect(pair.front.unfinished).toBe(0);
+  });
+
   it.each(['disconnect', 'guest dies'] as const)(
     'frames are retained, mapped and not: %s; nothing stays mapped, and the bytes are there',
     async (event) => {
@@ -152,7 +172,7 @@ describe.each([1, 2] as const)('a host with a table of version %i that maps', (h
       else {
         pair.machine.destroyDomain(pair.guest.id);
         await pair.settle();
-        await pair.back.disconnect();
+        await pair.clock.during(pair.back.disconnect());
         pair.back.removed();
         pair.front.removed();
         await pair.clock.advance(1000);

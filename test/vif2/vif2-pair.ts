@@ -47,6 +47,7 @@ export function vif2Pair(options: Vif2PairOptions = {}): Vif2Pair {
     host,
     frontend: netfront2Driver(options.front),
     backend: netback2Driver(options.back),
+    clock,
     ...(options.frontendNodes && { frontendNodes: options.frontendNodes }),
     ...(options.backendNodes && { backendNodes: options.backendNodes }),
   });

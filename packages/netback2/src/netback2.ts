@@ -142,8 +142,10 @@ export class Netback2 extends Vif2Port implements BackendDevice, ForwardingSourc
     this.route(end);
   }
 
+  /** Waits up to a second for a frontend that is still there to take and finish what it was sent. */
   async disconnect(): Promise<void> {
-    this.windDown();
+    const lastFinishes = this.windDown();
+    if (lastFinishes !== undefined && (await this.frontendIsThere())) await lastFinishes;
     this.release();
   }
 
@@ -183,6 +185,11 @@ export class Netback2 extends Vif2Port implements BackendDevice, ForwardingSourc
     if (backendOptions.bypasses?.offers !== true || deviceLink.domain.grants.entries === undefined)
       return false;
     return parseMac(this.guestMac) !== undefined && (await deviceLink.readOwn('rate')) === undefined;
+  }
+
+  private async frontendIsThere(): Promise<boolean> {
+    const state = await this.deviceLink.readPeer('state').catch(() => undefined);
+    return state !== undefined;
   }
 
   private async agreeToBypasses(): Promise<BypassEnd | undefined> {

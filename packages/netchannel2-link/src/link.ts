@@ -66,6 +66,8 @@ export class Vif2Link implements IntakeHost {
   private held = false;
   private ending = false;
   private opening: RingOpening | undefined;
+  /** Waits for the end of what is under way. */
+  private settledWaiter: (() => void) | undefined;
   private readonly watches: TakenWatches;
 
   constructor(private readonly settings: LinkSettings) {
@@ -224,6 +226,24 @@ export class Vif2Link implements IntakeHost {
     this.pass();
   }
 
+  /** The peer has taken and finished everything that was sent, or this link sent no packet it could wait for. */
+  get settled(): boolean {
+    if (!this.running || this.sender === undefined) return true;
+    return this.unfinished === 0 && !this.owesAnswers && this.producer.drained();
+  }
+
+  /** Calls `done` once, when the peer has taken and finished everything sent up to now, or when the link fails or stops. */
+  onSettled(done: () => void): void {
+    this.settledWaiter = done;
+    this.onTaken(true, () => this.noLongerWaited());
+  }
+
+  private noLongerWaited(): void {
+    const waiter = this.settledWaiter;
+    this.settledWaiter = undefined;
+    waiter?.();
+  }
+
   /** Lets go of everything: no grant, lease, timer or handler is left. Ports and rings are the driver's. */
   stop(): void {
     this.running = false;
@@ -239,6 +259,7 @@ export class Vif2Link implements IntakeHost {
     this.grants?.end();
     this.grants = undefined;
     this.intake.grants = undefined;
+    this.noLongerWaited();
   }
 
   /** One turn: at most the budget of messages, all their consequences, one notification. */
@@ -394,6 +415,7 @@ export class Vif2Link implements IntakeHost {
   private fail(code: Errno, message: string): void {
     if (!this.running) return;
     this.running = false;
+    this.noLongerWaited();
     if (!this.ending) this.settings.fail(code, message);
   }
 }

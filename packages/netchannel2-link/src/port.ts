@@ -11,6 +11,7 @@ import type {
 import { BehaviorSubject, type Observable } from 'rxjs';
 import { type BypassAcceptance, GuestBypasses } from './bypass/guest-bypasses';
 import type { GuestBypassInfo } from './bypass/guest-site';
+import { lastFinishes } from './last-finishes';
 import { Vif2Link } from './link';
 import {
   type ConnectedRings,
@@ -217,9 +218,16 @@ export abstract class Vif2Port implements FramePort {
     this.router = router;
   }
 
-  /** Sends nothing new; takes what the peer has sent so far. */
-  protected windDown(): void {
-    this.link?.windDown();
+  /**
+   * Sends nothing new, takes what the peer has sent so far, and gives it a second for what it has not taken or finished.
+   *
+   * @returns `undefined` when there is nothing to wait for.
+   */
+  protected windDown(): Promise<void> | undefined {
+    const { link, bypasses } = this;
+    if (link === undefined) return undefined;
+    link.windDown();
+    return lastFinishes([link, ...(bypasses?.windDown() ?? [])], this.domain.scheduler);
   }
 
   /** Ends traffic and lets go of grants, leases and timers; rings and port are the driver's. Idempotent. */

@@ -118,8 +118,9 @@ export class Netfront2 extends Vif2Port implements FrontendDevice {
     return this.bypassAgreed && this.sendControl(message);
   }
 
-  closing(): void {
-    this.windDown();
+  /** Waits up to a second for the backend to take and finish what it was sent. */
+  async closing(): Promise<void> {
+    await this.windDown();
   }
 
   async disconnect(): Promise<void> {

@@ -145,6 +145,12 @@ export class GuestBypass implements GuestBypassInfo {
     this.site.domain.defer(this.work);
   }
 
+  /** Sends nothing new, takes what the other end has sent so far. */
+  windDown(): Vif2Link {
+    this.link.windDown();
+    return this.link;
+  }
+
   /** The parent connection ends: so does this, at once. */
   close(): void {
     this.dispatch('close');

@@ -8,6 +8,7 @@ import {
   writeBypassHandle,
 } from '@netchannel2/netchannel2';
 import { type DeferredWork, type Errno, errnoNumber, type Frame } from '@netchannel2/xen';
+import type { Vif2Link } from '../link';
 import { connectBypassRings } from './bypass-rings';
 import { GuestBypass } from './guest-bypass';
 import type { GuestBypassInfo, GuestSite } from './guest-site';
@@ -35,6 +36,7 @@ export class GuestBypasses {
   private readonly waiting: Int32Array[] = [];
   private readonly work: DeferredWork = { deferred: false, run: () => this.takeWaiting() };
   private ended = false;
+  private closing = false;
 
   /**
    * @param acceptance `undefined`: every offer is refused.
@@ -74,6 +76,12 @@ export class GuestBypasses {
 
   flush(): void {
     for (const bypass of this.live) bypass.flush();
+  }
+
+  /** The parent connection is about to end: nothing new is sent or agreed to. @returns links that may carry something yet. */
+  windDown(): readonly Vif2Link[] {
+    this.closing = true;
+    return this.live.map((bypass) => bypass.windDown());
   }
 
   /** The parent connection ends. */
@@ -120,7 +128,7 @@ export class GuestBypasses {
   /** @returns the bypass, connected, or why it is refused. */
   private accept(message: Int32Array): GuestBypass | Errno {
     const { domain, middle, ownMac } = this.site;
-    if (this.acceptance === undefined) return 'EOPNOTSUPP';
+    if (this.acceptance === undefined || this.closing) return 'EOPNOTSUPP';
     const setup = readBypassSetup(message, 0, middle, domain.id);
     if (typeof setup === 'string') return 'EINVAL';
     const { handle, remoteMac } = setup;

@@ -44,6 +44,22 @@ export class VirtualClock extends VirtualTimeScheduler {
     this.frame = end;
   }
 
+  /** Moves time on, timer by timer, until `work` is done. @throws Error when no timer is left that could have it go on. */
+  async during<Result>(work: Promise<Result>): Promise<Result> {
+    let over = false;
+    const end = () => {
+      over = true;
+    };
+    work.then(end, end);
+    for (;;) {
+      await this.settle();
+      if (over) return work;
+      const next = this.actions[0];
+      if (next === undefined) throw new Error('nothing is left to wait for, and still the work is not done');
+      this.runUntil(next.delay);
+    }
+  }
+
   private runUntil(frame: number): void {
     this.maxFrames = frame;
     this.flush();

@@ -8,6 +8,7 @@ import type {
   FrontendDriver,
 } from '@netchannel2/device-registry';
 import type { Domain } from '@netchannel2/xen';
+import type { VirtualClock } from './virtual-clock';
 
 /** One end's directory as a plain map, in place of xenstore. */
 export type DeviceNodes = Map<string, string>;
@@ -56,6 +57,8 @@ export interface WiredDeviceOptions<Front extends FrontendDevice, Back extends B
   /** Nodes of a toolstack, beside `mac` and the like. */
   readonly frontendNodes?: Readonly<Record<string, string>>;
   readonly backendNodes?: Readonly<Record<string, string>>;
+  /** Has time go on while an end waits for the other one on its way down. Default: whoever calls sees to that. */
+  readonly clock?: Pick<VirtualClock, 'during'> | undefined;
 }
 
 /**
@@ -69,9 +72,11 @@ export class WiredDevice<Front extends FrontendDevice, Back extends BackendDevic
   readonly failures: DeviceError[] = [];
   private readonly frontendNodes: DeviceNodes;
   private readonly backendNodes: DeviceNodes;
+  private readonly clock: Pick<VirtualClock, 'during'> | undefined;
   private connectedNow = false;
 
   constructor(options: WiredDeviceOptions<Front, Back>) {
+    this.clock = options.clock;
     const { guest, host, frontend, backend } = options;
     const deviceClass = frontend.deviceClass;
     if (backend.deviceClass !== deviceClass) {
@@ -99,20 +104,30 @@ export class WiredDevice<Front extends FrontendDevice, Back extends BackendDevic
 
   /** Both ends through their handshake to Connected. May be called again after `disconnect`. */
   async connect(): Promise<void> {
-    publish(this.backendNodes, await this.backend.features());
-    publish(this.frontendNodes, await this.frontend.prepare());
+    publish(this.backendNodes, { state: '2', ...(await this.backend.features()) });
+    publish(this.frontendNodes, { state: '3', ...(await this.frontend.prepare()) });
     await this.backend.connect();
     await this.frontend.connected();
     this.connectedNow = true;
   }
 
-  /** The orderly way down, backend first. */
+  /** The orderly way down, backend first. Takes time where packets are under way: up to a second for each end. */
   async disconnect(): Promise<void> {
     if (!this.connectedNow) return;
     this.connectedNow = false;
+    const { clock } = this;
+    await (clock === undefined ? this.goDown() : clock.during(this.goDown()));
+  }
+
+  private async goDown(): Promise<void> {
     await this.frontend.closing?.();
     await this.backend.disconnect();
     await this.frontend.disconnect();
+  }
+
+  /** The guest has died: its directory is gone. */
+  forgetFrontend(): void {
+    this.frontendNodes.clear();
   }
 
   /** Disconnects and takes both devices away for good. */
