@@ -24,7 +24,9 @@ export const ACTIVE_GUEST_FRAME = 6;
 /** Pages of active entries that go with one grant frame: 512 entries of 32 bytes. */
 export const ACTIVE_PAGES_PER_GRANT_FRAME = 4;
 const ENTRIES_SHIFT = 9;
-const ENTRIES_MASK = (1 << ENTRIES_SHIFT) - 1;
+/** Of the references of a group, the odd ones lie behind the even ones. */
+const ODD_SHIFT = 8;
+const PAIRS_MASK = (1 << ODD_SHIFT) - 1;
 const WORDS_SHIFT = 3;
 
 export const RANGE_SUB_PAGE = 1 << 15;
@@ -47,10 +49,16 @@ const HELD = 1;
 const SPINS = 200;
 const SLEEP_MILLISECONDS = 1;
 
-/** Index of the first word of the active entry of `ref`, which must exist in the table of `block`. */
+/**
+ * Index of the first word of the active entry of `ref`, which must exist in the table of `block`. Neighbours do not share a
+ * cache line: two CPUs at references granted one after the other would wait for each other at every lock.
+ */
 export function activeEntry(words: Int32Array, block: number, ref: number): number {
   const list = words[block + ACTIVE_LIST] as number;
-  return (words[list + (ref >>> ENTRIES_SHIFT)] as number) + ((ref & ENTRIES_MASK) << WORDS_SHIFT);
+  return (
+    (words[list + (ref >>> ENTRIES_SHIFT)] as number) +
+    ((((ref & 1) << ODD_SHIFT) | ((ref >>> 1) & PAIRS_MASK)) << WORDS_SHIFT)
+  );
 }
 
 export function lockEntry(words: Int32Array, entry: number): void {

@@ -25,6 +25,7 @@ import {
   addShared,
   COUNT_BYTES_COPIED_BY,
   COUNT_BYTES_COPIED_FOR,
+  COUNT_BYTES_COPIED_FOR_ODD,
   COUNT_COPIES,
 } from './table-block';
 
@@ -216,5 +217,6 @@ function countFor(machine: GrantMachine, side: CopySide, caller: number, length:
   const owner = side.innerDomid >= 0 ? side.innerDomid : side.owner;
   if (owner === caller) return;
   const block = owner === side.owner ? side.block : liveTable(machine, owner);
-  if (block !== 0) addShared(machine.words, block + COUNT_BYTES_COPIED_FOR, length);
+  const counter = (caller & 1) === 0 ? COUNT_BYTES_COPIED_FOR : COUNT_BYTES_COPIED_FOR_ODD;
+  if (block !== 0) addShared(machine.words, block + counter, length);
 }

@@ -51,6 +51,7 @@ import {
   addOwn,
   COUNT_BYTES_COPIED_BY,
   COUNT_BYTES_COPIED_FOR,
+  COUNT_BYTES_COPIED_FOR_ODD,
   COUNT_COPIES,
   COUNT_ELEMENTS,
   COUNT_HYPERCALLS,
@@ -241,7 +242,7 @@ export class GrantTableOperations {
       elements: count(COUNT_ELEMENTS),
       hypercalls: count(COUNT_HYPERCALLS),
       bytesCopiedBy: count(COUNT_BYTES_COPIED_BY),
-      bytesCopiedFor: count(COUNT_BYTES_COPIED_FOR),
+      bytesCopiedFor: count(COUNT_BYTES_COPIED_FOR) + count(COUNT_BYTES_COPIED_FOR_ODD),
       activeGrants: countActive(machine, domid),
       mappings: block === 0 ? 0 : (machine.words[block + MAPPINGS] as number),
     };

@@ -51,8 +51,9 @@ export const COUNT_COPIES = 52;
 export const COUNT_BYTES_COPIED_BY = 54;
 export const COUNT_ELEMENTS = 56;
 export const COUNT_HYPERCALLS = 58;
-/** Added to by other domains' threads. */
+/** Added to by other domains' threads: one for callers of even ids, one for odd ones, on lines of their own. */
 export const COUNT_BYTES_COPIED_FOR = 80;
+export const COUNT_BYTES_COPIED_FOR_ODD = 96;
 
 /** Adds to a counter only this domain's own thread writes. */
 export function addOwn(words: Int32Array, index: number, amount: number): void {

@@ -51,7 +51,9 @@
         (i32.load offset=24 (local.get $table))
         (i32.shr_u (local.get $ref) (i32.const 9)))
       (i32.const 2))
-    (i32.shl (i32.and (local.get $ref) (i32.const 511)) (i32.const 5))))
+    (i32.or
+      (i32.shl (i32.and (local.get $ref) (i32.const 1)) (i32.const 13))
+      (i32.shl (i32.and (local.get $ref) (i32.const 0x1fe)) (i32.const 4)))))
 
 ;; Takes a reader's share of a table's lock; 0, nothing taken, while a writer is at it or waits.
 (func $readLock (param $table i32) (result i32)
