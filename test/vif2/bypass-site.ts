@@ -62,7 +62,7 @@ export class BypassSite {
   private before: readonly number[] = [];
   /** Ports the guests bound, which are those of bypasses. */
   private readonly bound = new Map<DomainId, EventChannelPort>();
-  private readonly deaf = new Set<DomainId>();
+  private readonly deaf = new Map<DomainId, 'everything' | 'bypasses'>();
   private readonly missed = new Map<DomainId, Set<() => void>>();
   /** Control page, ring A and ring B of the bypass proposed last. */
   private readonly rings: MemoryArea[] = [];
@@ -181,9 +181,9 @@ export class BypassSite {
     if (port !== undefined) domain.events.notify(port);
   }
 
-  /** From now on the guest hears no event, of whatever ring. */
-  deafen(index: number): void {
-    this.deaf.add(this.guest(index).domain.id);
+  /** From now on the guest hears no event, of whatever ring, or of the bypass it bound last. */
+  deafen(index: number, to: 'everything' | 'bypasses' = 'everything'): void {
+    this.deaf.set(this.guest(index).domain.id, to);
   }
 
   /** It hears again, and what it missed at once. */
@@ -258,7 +258,8 @@ export class BypassSite {
       },
       listen: (port: EventChannelPort, handler: () => void) =>
         listen(port, () => {
-          if (!this.deaf.has(id)) handler();
+          const deaf = this.deaf.get(id);
+          if (deaf === undefined || (deaf === 'bypasses' && port !== this.bound.get(id))) handler();
           else this.missed.set(id, (this.missed.get(id) ?? new Set()).add(handler));
         }),
     });

@@ -1,4 +1,5 @@
-import { CONS, PROD, RING_A, ringStructWord } from '@netchannel2/netchannel2';
+import { CONS, MessageType, PROD, RING_A, ringStructWord, writeBypassHandle } from '@netchannel2/netchannel2';
+import { firstValueFrom } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import { type BypassGuest, BypassSite } from './bypass-site';
 
@@ -118,5 +119,37 @@ describe.each(BLOWS)('$name', ({ orderly = false, heals = false, without = [], d
     expect(site.leaks(dead)).toEqual([]);
     expect(site.clock.timers).toBe(0);
     site.machine.shutdown();
+  });
+});
+
+/** Has a guest tell dom0 that it uses its bypass no longer. */
+async function sayDisabled(site: BypassSite, index: number): Promise<void> {
+  const { front } = site.guest(index);
+  const [bypass] = await firstValueFrom(front.bypasses$);
+  if (bypass === undefined) throw new Error('there is no bypass');
+  const message = new Int32Array(2);
+  writeBypassHandle(message, 0, MessageType.bypassDisabled, bypass.handle);
+  Reflect.apply(Reflect.get(front, 'sendControl'), front, [message]);
+  await site.clock.settle();
+}
+
+describe('short frames, which nobody finishes', () => {
+  it.each([
+    ['one device goes', (site: BypassSite) => site.clock.during(site.guest(0).back.disconnect())],
+    // The pair is blamed and detached without a word to drain: DISABLED was not asked for.
+    ['an end says DISABLED unasked', (site: BypassSite) => sayDisabled(site, 0)],
+  ])('that lie in the ring when %s arrive, each once and in order', async (_, strike) => {
+    const site = new BypassSite();
+    await site.start();
+    await site.open();
+    site.deafen(1, 'bypasses');
+    for (let number = 1; number <= 20; number += 1) expect(site.send(0, 1, number, 60)).toBe(true);
+    await site.clock.settle();
+    expect(site.guest(1).received).toEqual([]);
+    await strike(site);
+    await site.clock.settle();
+    expect(site.guest(1).received).toEqual(numbers(20));
+    expect(site.states()).toEqual([]);
+    expect(await site.finish()).toEqual([]);
   });
 });

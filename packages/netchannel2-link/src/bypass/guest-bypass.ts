@@ -168,6 +168,8 @@ export class GuestBypass implements GuestBypassInfo {
     this.timer = undefined;
     this.current = transition.next;
     if (event === 'corrupt' || event === 'switchTimeout') this.site.counters.bypassesBroken += 1;
+    // What the other end had written before it heard of the end is in the ring yet, and needs no answer.
+    if (event === 'detach' && this.current === 'gone') this.link.windDown();
     for (const action of transition.actions) this.perform(action);
     this.changed(this);
   }
