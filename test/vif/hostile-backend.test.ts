@@ -1,8 +1,9 @@
 import { FramePool, LeasedFrame } from '@netchannel2/frames';
 import { Machine, type SimulatedDomain } from '@netchannel2/hypervisor';
 import { type Netfront, netfrontDriver } from '@netchannel2/netfront';
-import { grantRef } from '@netchannel2/xen';
+import { GrantStatus, grantRef } from '@netchannel2/xen';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { patternBytes } from './pattern';
 import { RawRing } from './raw-ring';
 import { ScriptedBackend } from './scripted-backend';
 import { type MapLink, prepare, vifLinks } from './vif-pair';
@@ -83,6 +84,31 @@ describe('TX responses', () => {
     backend.publishTx(producer);
     await machine.idle();
     expect(links.front.failures.map((error) => error.message)).toEqual(['TX response index out of range']);
+  });
+
+  it('an answer to a request it was not shown yet: its page is not granted afterwards', async () => {
+    const pool = FramePool.create(guest.memory, 1);
+    const frame = pool?.frameFrom(patternBytes(60, 1));
+    const bytes = new Uint8Array(5000);
+    if (pool === undefined || frame === undefined) throw new Error('no pages');
+    const early = id() ^ 1;
+    guest.run(() => {
+      for (let sent = 1; sent < 256; sent += 1) expect(front.send(frame)).toBe(true);
+      backend.answerTx(0, early, 0);
+      backend.publishTx(1);
+      // Answers are looked for, and one slot is still too few.
+      expect(front.send(bytes)).toBe(false);
+    });
+    expect(backend.tx.signed16(1, 8) & 0xffff).toBe(early);
+    const statuses = [1, 2].map((slot) => {
+      const shown = host.foreign.map(guest.id, [grantRef(backend.tx.unsigned32(slot, 0))], 'readonly');
+      if (typeof shown === 'number') return shown;
+      shown.unmap();
+      return GrantStatus.okay;
+    });
+    expect(statuses).toEqual([GrantStatus.generalError, GrantStatus.okay]);
+    frame.release();
+    pool.close();
   });
 
   it('answered while still mapped: the page stays out of use until it is unmapped', async () => {
