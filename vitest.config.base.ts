@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 /** Compiles the WebAssembly kernels, which are generated and not kept in the repository. */
-const kernels = ['hypervisor', 'netchannel2-link'].map((name) =>
+const kernels = ['hypervisor', 'netback', 'netchannel2-link'].map((name) =>
   fileURLToPath(new URL(`./packages/${name}/kernels/build.mjs`, import.meta.url)),
 );
 

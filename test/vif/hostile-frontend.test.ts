@@ -3,7 +3,7 @@ import { type Netback, netbackDriver } from '@netchannel2/netback';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { RawRing } from './raw-ring';
 import { type RawExtra, type RawRequest, ScriptedFrontend } from './scripted-frontend';
-import { type MapLink, offer, type VifPair, vifLinks, vifPair } from './vif-pair';
+import { type MapLink, offer, type VifPair, vifLinks, vifPair, withoutKernels } from './vif-pair';
 
 const MORE = 4;
 const EXTRA = 8;
@@ -104,23 +104,48 @@ describe('what a frontend may do wrong and stay connected', () => {
     expect(links.back.failures).toEqual([]);
   });
 
-  it('a bad reference and a longer packet among packets of one slot: the others arrive, in order', async () => {
-    frontend.put(
-      { size: 60 },
-      { size: 61, gref: 9999 },
-      { size: 62, flags: 2 },
-      { size: 160, flags: MORE },
-      { size: 100 },
-      { size: 63 },
-    );
-    frontend.publish();
-    await machine.idle();
-    expect(frontend.txResponses()).toEqual(
-      [OKAY, ERROR, OKAY, OKAY, OKAY, OKAY].map((status, id) => [id, status]),
-    );
-    expect(received.map(({ length }) => length)).toEqual([60, 62, 160, 63]);
-    expect([back.counters.dropped.fetchFailed, back.counters.framesReceived]).toEqual([1, 4]);
-  });
+  it.each([true, false])(
+    'a bad reference and longer packets among packets of one slot: the others arrive, in order (kernels: %s)',
+    async (kernels) => {
+      if (!kernels) {
+        withoutKernels(host);
+        await back.connect();
+      }
+      frontend.put(
+        { size: 60 },
+        { size: 61, gref: 9999 },
+        { size: 62, flags: 2 },
+        { size: 160, flags: MORE },
+        { size: 100 },
+        { size: 63 },
+      );
+      frontend.publish();
+      await machine.idle();
+      expect(frontend.txResponses()).toEqual(
+        [OKAY, ERROR, OKAY, OKAY, OKAY, OKAY].map((status, id) => [id, status]),
+      );
+      expect(received.map(({ length }) => length)).toEqual([60, 62, 160, 63]);
+      expect([back.counters.dropped.fetchFailed, back.counters.framesReceived]).toEqual([1, 4]);
+    },
+  );
+
+  it.each([true, false])(
+    'nothing is plain that is too short or crosses its page (kernels: %s)',
+    async (kernels) => {
+      if (!kernels) {
+        withoutKernels(host);
+        await back.connect();
+      }
+      frontend.put({ size: 4096 }, { size: 14, offset: 4082 }, { size: 13 }, { size: 60, offset: 4037 });
+      frontend.publish();
+      await machine.idle();
+      expect(received.map(({ length }) => length)).toEqual([4096, 14]);
+      expect(back.counters.dropped.malformed).toBe(1);
+      expect(links.back.failures.map(({ message }) => message)).toEqual([
+        'TX ring: data crosses the page border',
+      ]);
+    },
+  );
 
   it('vector 20: a GSO packet of three slots', async () => {
     frontend.put(

@@ -53,6 +53,11 @@ export class MapLink implements DeviceLink {
   }
 }
 
+/** From now on drivers of this domain do without kernels, as on a real host. */
+export function withoutKernels(domain: Domain): void {
+  Object.defineProperty(domain.memory, 'kernels', { value: undefined });
+}
+
 /** Both directories of one vif and a link for each end. */
 export function vifLinks(guest: Domain, host: Domain) {
   const frontNodes = new Map([['mac', MAC]]);

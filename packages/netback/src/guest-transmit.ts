@@ -114,6 +114,7 @@ export class GuestTransmit implements DeferredWork {
     this.waiting?.unsubscribe();
     this.waiting = undefined;
     this.diversion.close();
+    this.plain.close();
   }
 
   /** Copies a batch in, answers and emits it. */
