@@ -31,6 +31,7 @@ export const TABLE_DOMID = 11;
 /** Where the lists lie, for giving them back. */
 export const LISTS_ADDRESS = 12;
 export const LISTS_PAGES = 13;
+/** With the words 48 and 96 behind it, in which kernels count themselves; see table-lock.ts. */
 export const TABLE_LOCK = 16;
 /** Sub-page and transitive copies in flight; while there are any, version 2 stays. */
 export const V2_OPERATIONS = 17;

@@ -5,6 +5,10 @@
  * keeps new readers out, but not a reader that already holds another table: such nested readers wait for an active
  * writer only, and an active writer waits for nothing, so tables need no order among each other.
  *
+ * Kernels, which never wait, count themselves in one of two words on cache lines of their own, so that callers on two CPUs do
+ * not wait for one line at every copy: a kernel adds itself, then looks whether there is a writer; a writer says that it is at
+ * it, then waits until the kernels have left.
+ *
  * Waiting spins first, then sleeps in short turns: nobody has to wake sleepers, so unlocking stays one operation.
  *
  * @packageDocumentation
@@ -13,6 +17,10 @@
 const WRITER_ACTIVE = 1 << 31;
 const WRITER_WAITING = 1 << 30;
 const READERS = WRITER_WAITING - 1;
+
+/** From the lock's word to the two that count kernels; see table-block.ts. */
+const EVEN_KERNELS = 48;
+const ODD_KERNELS = 96;
 
 const SPINS = 200;
 const SLEEP_MILLISECONDS = 1;
@@ -55,8 +63,10 @@ export function writeLock(words: Int32Array, lock: number, patience: number): bo
   for (let spins = 0; ; spins++) {
     const seen = Atomics.load(words, lock);
     if ((seen & (WRITER_ACTIVE | READERS)) === 0) {
-      if (Atomics.compareExchange(words, lock, seen, WRITER_ACTIVE) === seen) return true;
-      continue;
+      if (Atomics.compareExchange(words, lock, seen, WRITER_ACTIVE) !== seen) continue;
+      if (kernelsLeave(words, lock, patience)) return true;
+      writeUnlock(words, lock);
+      return false;
     }
     if ((seen & WRITER_WAITING) === 0) Atomics.or(words, lock, WRITER_WAITING);
     if (spins < SPINS) continue;
@@ -67,6 +77,22 @@ export function writeLock(words: Int32Array, lock: number, patience: number): bo
       return false;
     }
     Atomics.wait(words, lock, seen | WRITER_WAITING, SLEEP_MILLISECONDS);
+  }
+}
+
+/** Waits for the kernels that came before the writer; no more come. They hold the table for the length of some copies. */
+function kernelsLeave(words: Int32Array, lock: number, patience: number): boolean {
+  let deadline = 0;
+  for (let spins = 0; ; spins++) {
+    if (Atomics.load(words, lock + EVEN_KERNELS) === 0 && Atomics.load(words, lock + ODD_KERNELS) === 0) {
+      return true;
+    }
+    if (spins < SPINS) continue;
+    const now = performance.now();
+    if (deadline === 0) deadline = now + patience;
+    else if (now >= deadline) return false;
+    // Nobody wakes: the word stays as it is, and the wait ends by itself.
+    Atomics.wait(words, lock, WRITER_ACTIVE, SLEEP_MILLISECONDS);
   }
 }
 

@@ -1,5 +1,5 @@
-;; A domain's grant table, at 2048 of its block (table-block.ts): where it keeps entries, status words and records, and its
-;; lock. VERSION 0, ENTRIES 4, SHARED_LIST 16, STATUS_LIST 20, ACTIVE_LIST 24, TABLE_LOCK 64.
+;; A domain's grant table, at 2048 of its block (table-block.ts): where it keeps entries, status words and records.
+;; VERSION 0, ENTRIES 4, SHARED_LIST 16, STATUS_LIST 20, ACTIVE_LIST 24.
 
 ;; The table of the domain of this block.
 (func $tableOf (param $block i32) (result i32)
@@ -54,17 +54,3 @@
     (i32.or
       (i32.shl (i32.and (local.get $ref) (i32.const 1)) (i32.const 13))
       (i32.shl (i32.and (local.get $ref) (i32.const 0x1fe)) (i32.const 4)))))
-
-;; Takes a reader's share of a table's lock; 0, nothing taken, while a writer is at it or waits.
-(func $readLock (param $table i32) (result i32)
-  (if (call $isAlone) (then (return (i32.const 1))))
-  (if (result i32)
-    (i32.and (i32.atomic.rmw.add offset=64 (local.get $table) (i32.const 1)) (i32.const 0xc0000000))
-    (then
-      (drop (i32.atomic.rmw.sub offset=64 (local.get $table) (i32.const 1)))
-      (i32.const 0))
-    (else (i32.const 1))))
-
-(func $readUnlock (param $table i32)
-  (if (call $isAlone) (then (return)))
-  (drop (i32.atomic.rmw.sub offset=64 (local.get $table) (i32.const 1))))
