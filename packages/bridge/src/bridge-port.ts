@@ -1,6 +1,7 @@
 import type { ForwardingTarget, FrameForwarder, FramePort, GrantedFrame } from '@netchannel2/xen';
 import type { Subscription } from 'rxjs';
 import { isForwardingSource, isForwardingTarget } from './forwarding-port';
+import type { ForwardingWay } from './forwarding-way';
 
 /** What one port did on the bridge. In and out are the bridge's: a frame comes in from a port and goes out to others. */
 export interface BridgePortCounters {
@@ -51,6 +52,8 @@ export class PortRecord implements BridgePort, BridgePortCounters {
     targetLow: 0,
     target: -1,
   };
+  /** Where the packet went that was handed on last, if to one port only. */
+  forwardedTo: PortRecord | undefined;
   /** The port, where it can hand on packets in grants. */
   readonly target: ForwardingTarget | undefined;
 
@@ -63,9 +66,12 @@ export class PortRecord implements BridgePort, BridgePortCounters {
   }
 
   /** Has packets of the port shown to `forward` before they are copied in, where the port can. */
-  divert(forward: (from: PortRecord, granted: GrantedFrame) => boolean): void {
+  divert(forward: (from: PortRecord, granted: GrantedFrame) => boolean, way: ForwardingWay): void {
     if (!isForwardingSource(this.port)) return;
-    const forwarder: FrameForwarder = { forward: (granted) => forward(this, granted) };
+    const forwarder: FrameForwarder = {
+      forward: (granted) => forward(this, granted),
+      route: () => way.lead(this.forwardedTo),
+    };
     this.port.divert(forwarder);
   }
 

@@ -4,6 +4,7 @@ import createDebug from 'debug';
 import { asyncScheduler, type SchedulerLike } from 'rxjs';
 import { type BridgePort, PortRecord } from './bridge-port';
 import { BurstClock } from './burst-clock';
+import { ForwardingWay } from './forwarding-way';
 import { MacTable, NO_PORT } from './mac-table';
 
 const debug = createDebug('netchannel2:bridge');
@@ -99,7 +100,7 @@ export class Bridge {
     });
     // A port that ended while it was being added has left before its subscription was known.
     if (this.byNumber[number] !== record) record.subscription.unsubscribe();
-    else record.divert(this.forwardGranted);
+    else record.divert(this.forwardGranted, new ForwardingWay(record, this.table, this.clock));
     return record;
   }
 
@@ -167,6 +168,7 @@ export class Bridge {
    */
   private readonly forwardGranted = (from: PortRecord, granted: GrantedFrame): boolean => {
     const { head } = granted;
+    from.forwardedTo = undefined;
     if (!isForwardable(head)) return false;
     const now = this.clock.now();
     const to = this.destination(from, head, now);
@@ -178,6 +180,7 @@ export class Bridge {
     from.framesIn += 1;
     from.bytesIn += length;
     from.forwarded += 1;
+    from.forwardedTo = to === from ? undefined : to;
     this.learn(from, head, now);
     if (to === from) from.filtered += 1;
     else if (to !== undefined) handOn(to, granted, length);

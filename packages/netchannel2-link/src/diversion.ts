@@ -1,7 +1,13 @@
 import type { PooledPage } from '@netchannel2/frames';
 import { PacketFlag, type PacketHead, PacketType, SMALLEST_FRAME } from '@netchannel2/netchannel2';
-import { FrameChecksum, type FrameForwarder, type GrantedFrameHold } from '@netchannel2/xen';
+import {
+  type ForwardingRoute,
+  FrameChecksum,
+  type FrameForwarder,
+  type GrantedFrameHold,
+} from '@netchannel2/xen';
 import { GrantedPacket, type GrantedPacketSource } from './granted-packet';
+import type { LinkBlock } from './link-block';
 import type { LinkSettings } from './link-settings';
 import { type ParkedPacket, ParkedPackets } from './parked-packets';
 
@@ -23,6 +29,9 @@ export class Diversion implements GrantedPacketSource {
   private id = 0;
   private candidate = false;
   private current: ParkedPacket | undefined;
+  /** The way of the packet shown last, for others between its addresses; and whether that had a fragment. */
+  route: ForwardingRoute | undefined;
+  routeExact = false;
 
   private constructor(
     private readonly settings: LinkSettings,
@@ -32,6 +41,7 @@ export class Diversion implements GrantedPacketSource {
     private readonly page: PooledPage,
     finished: (id: number, obtained: boolean) => void,
     private readonly earlier: () => boolean,
+    private readonly block: LinkBlock | undefined,
   ) {
     this.granted = new GrantedPacket(packet, page, settings.peer, this);
     this.parked = new ParkedPackets(finished);
@@ -49,10 +59,11 @@ export class Diversion implements GrantedPacketSource {
     forwarder: FrameForwarder,
     finished: (id: number, obtained: boolean) => void,
     earlier: () => boolean,
+    block: LinkBlock | undefined,
   ): Diversion | undefined {
     const page = settings.pool.take();
     if (page === undefined) return undefined;
-    return new Diversion(settings, packet, forwarder, page, finished, earlier);
+    return new Diversion(settings, packet, forwarder, page, finished, earlier, block);
   }
 
   /**
@@ -103,12 +114,21 @@ export class Diversion implements GrantedPacketSource {
     emission?.begin(this.candidate);
     const taken = forwarder.forward(this.granted);
     emission?.end();
+    this.keepRoute(taken ? forwarder.route?.() : undefined);
     this.granted.clear();
     const current = this.current as ParkedPacket | undefined;
     if (current === undefined) return taken ? Diverted.dropped : Diverted.refused;
     this.current = undefined;
     current.release(false);
     return Diverted.taken;
+  }
+
+  private keepRoute(route: ForwardingRoute | undefined): void {
+    const { block } = this;
+    this.route = block === undefined || this.settings.emission !== undefined ? undefined : route;
+    if (block === undefined || this.route === undefined) return;
+    block.setAddresses(this.page);
+    this.routeExact = this.granted.fragmentCount > 0;
   }
 
   deliverEarlier(): boolean {

@@ -35,6 +35,13 @@ export class ForwardingCredit {
     return slot < 0 ? this.used < MOST_OWNERS : (this.counts[slot] as number) < this.most;
   }
 
+  /** How many further packets of `owner` are allowed now. */
+  left(owner: DomainId): number {
+    if (!this.allows(owner)) return 0;
+    const slot = this.slot(owner);
+    return slot < 0 ? this.most : this.most - (this.counts[slot] as number);
+  }
+
   /** A packet of `owner` waits for the peer; allowed before. */
   park(owner: DomainId): void {
     let slot = this.slot(owner);

@@ -1,4 +1,4 @@
-import type { DomainMemory, PageArea } from '@netchannel2/xen';
+import type { DomainMemory, MemoryArea, PageArea } from '@netchannel2/xen';
 import { RECORD_WORDS } from './batch-record';
 import { linkKernel } from './kernels.generated';
 import { PASS_BUDGET } from './link-settings';
@@ -19,6 +19,17 @@ export interface LinkKernel {
     credit: number,
   ): number;
   anyFailed(element: number, count: number): number;
+  forwardPlain(
+    block: number,
+    consumed: number,
+    produced: number,
+    limit: number,
+    header: number,
+    most: number,
+    pieces: number,
+    target: number,
+    room: number,
+  ): number;
   writeFinishes(block: number, count: number, target: number, room: number): number;
   writeInline(at: number, size: number, id: number, kind: number, length: number, source: number): void;
   writePiece(
@@ -43,11 +54,16 @@ const BLOCK_PAGES = 2;
 const RING = 0;
 const RING_BYTES = 1;
 const PEER = 2;
+const WRITTEN = 3;
 const CONSUMED = 4;
 const OWED = 5;
 const BYTES = 6;
+const ADDRESSES = 7;
+const COPIED = 10;
 const SLOTS = 64;
 const RECORDS = 256;
+/** Four words for each packet that is handed on with a fragment. */
+const FORWARDS = 768;
 /** Byte of the block. */
 const IDS = 4096;
 
@@ -108,7 +124,36 @@ export class LinkBlock {
     return this.words[this.first + OWED] as number;
   }
 
-  /** Bytes copied out of the ring. */
+  /** Packets between the addresses at the start of `area` are forwarded. */
+  setAddresses(area: MemoryArea): void {
+    const from = area.base >>> 2;
+    for (let word = 0; word < 3; word += 1)
+      this.words[this.first + ADDRESSES + word] = area.words[from + word] as number;
+  }
+
+  /** The packet that is number `index` to be handed on with a fragment gets this id and reference. */
+  setForward(index: number, id: number, ref: number): void {
+    const at = this.first + FORWARDS + 4 * index;
+    this.words[at] = id;
+    this.words[at + 1] = ref;
+  }
+
+  /** The id and the reference it has got, and those its sender gave it: word 0 … 3. */
+  forward(index: number, word: number): number {
+    return this.words[this.first + FORWARDS + 4 * index + word] as number;
+  }
+
+  /** Bytes of messages written. */
+  get written(): number {
+    return this.words[this.first + WRITTEN] as number;
+  }
+
+  /** Bytes copied from ring to ring. */
+  get copied(): number {
+    return this.words[this.first + COPIED] as number;
+  }
+
+  /** Bytes copied out of the ring; or of the frames that were forwarded. */
   get bytes(): number {
     return this.words[this.first + BYTES] as number;
   }

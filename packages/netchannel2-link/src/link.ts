@@ -8,13 +8,14 @@ import {
   UringConsumer,
   UringProducer,
 } from '@netchannel2/netchannel2';
-import type { DeferredWork, Errno, Frame, FrameForwarder, GrantedFrame } from '@netchannel2/xen';
+import type { DeferredWork, DomainId, Errno, Frame, FrameForwarder, GrantedFrame } from '@netchannel2/xen';
 import type { Subscription } from 'rxjs';
 import { type PacketFlow, TrackedPackets } from './bypass/packet-flow';
 import { CONTROL_MESSAGE_WORDS } from './control-messages';
 import { ControlQueue } from './control-queue';
 import { FinishDeadlines } from './finish-deadlines';
 import { FinishQueue } from './finish-queue';
+import type { RunSink } from './forwarding-run';
 import { HeldFinishes } from './held-finishes';
 import { LinkBlock } from './link-block';
 import { FLUSH_EVERY, type LinkSettings, MOST_UNFINISHED, PLAIN_RING } from './link-settings';
@@ -22,6 +23,7 @@ import { type IntakeHost, MessageIntake } from './message-intake';
 import type { PacketGrants } from './packet-grants';
 import { PacketReceiver } from './packet-receiver';
 import { PacketSender } from './packet-sender';
+import type { ParkedPackets } from './parked-packets';
 import { PeerLimits } from './peer-limits';
 import { RingOpening } from './ring-opening';
 import { SendOutcome } from './send-outcome';
@@ -37,7 +39,7 @@ const STARVED_MILLISECONDS = 5;
  * One connected vif2: both rings, the packets under way in both directions, and the event channel. Both ends are alike;
  * who provides the memory no longer matters here (spec §1).
  */
-export class Vif2Link implements IntakeHost {
+export class Vif2Link implements IntakeHost, RunSink {
   private readonly producer: UringProducer;
   private readonly consumer: UringConsumer;
   private readonly finishes: FinishQueue;
@@ -149,6 +151,39 @@ export class Vif2Link implements IntakeHost {
     const sender = this.sender;
     if (sender === undefined || !this.running || this.ending || this.owesAnswers) return this.refuse();
     return this.sent(sender, sender.sendGranted(frame));
+  }
+
+  /** This link, while runs of packets can be handed on to it. */
+  get sink(): RunSink | undefined {
+    return this.up && !this.ending && !this.owesAnswers ? this : undefined;
+  }
+
+  get runTarget(): number {
+    return this.sender?.runTarget ?? 0;
+  }
+
+  get runRoom(): number {
+    return this.sender?.runRoom ?? 0;
+  }
+
+  openRun(block: LinkBlock, owner: DomainId, most: number): number {
+    return this.sender?.openRun(block, owner, most) ?? 0;
+  }
+
+  closeRun(
+    block: LinkBlock,
+    parked: ParkedPackets,
+    packets: number,
+    pieces: number,
+    written: number,
+    bytes: number,
+  ): void {
+    const { sender } = this;
+    if (sender === undefined) return;
+    sender.closeRun(block, parked, packets, pieces, written, bytes);
+    if (packets === 0) return;
+    this.unflushed += packets - 1;
+    this.written(sender);
   }
 
   /** Shows received packets to `forwarder` before they are copied in. @returns `false` when there is no page for that. */

@@ -1,4 +1,6 @@
-import type { Frame, GrantedFrame, GrantRef, LeasedPage } from '@netchannel2/xen';
+import type { DomainId, Frame, GrantedFrame, GrantRef, LeasedPage } from '@netchannel2/xen';
+import type { LinkBlock } from './link-block';
+import type { ParkedPackets } from './parked-packets';
 
 /** Milliseconds after which a packet that waits in a third domain's grants is given up (spec §4.4). */
 export const FORWARD_DEADLINE = 1000;
@@ -23,6 +25,10 @@ export interface ExactGrants {
   grantPage(page: LeasedPage, offset: number, length: number): number;
   /** The reference of a packet's first fragment. */
   firstRef(id: number): GrantRef;
+  /** Sets ids and references aside for packets of `owner` that are handed on. @returns how many, at most `most`. */
+  openRun(block: LinkBlock, owner: DomainId, most: number): number;
+  /** The first `pieces` of them were handed on and are held, the others not. */
+  closeRun(block: LinkBlock, parked: ParkedPackets, owner: DomainId, pieces: number): void;
 }
 
 /**

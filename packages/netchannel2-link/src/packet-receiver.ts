@@ -19,12 +19,13 @@ import { type Frame, type FrameForwarder, type GrantRef, PAGE_SIZE } from '@netc
 import { BatchEntry, OWED, RECORD_WORDS, RecordWord } from './batch-record';
 import { Diversion, Diverted } from './diversion';
 import type { FinishQueue } from './finish-queue';
+import { ForwardingRun } from './forwarding-run';
 import type { HeldFinishes } from './held-finishes';
 import { KernelRun } from './kernel-run';
 import type { LinkBlock } from './link-block';
 import type { LinkSettings } from './link-settings';
 import { MappedPackets } from './mapped/mapped-packets';
-import { NOT_PLAIN, PlainRun } from './plain-run';
+import { NOT_PLAIN, PlainRun, STEP_DUE } from './plain-run';
 import { ReceiveBatch } from './receive-batch';
 
 /** Packets with impossible fragments in a row that end the connection (spec §7). */
@@ -42,6 +43,9 @@ export class PacketReceiver {
   private readonly head = new PacketHead();
   private readonly batch: ReceiveBatch;
   private readonly run: PlainRun | KernelRun;
+  private readonly forwards: ForwardingRun | undefined;
+  /** Packets that the last {@link receiveRun} took. */
+  runLength = 0;
   private readonly maxFragments: number;
   private readonly frames: HotStream<Frame>;
   private readonly onlySource: Uint8Array | undefined;
@@ -79,6 +83,8 @@ export class PacketReceiver {
     this.run =
       KernelRun.create(settings, consumer, this.batch, unfinished, maxPackets) ??
       new PlainRun(settings, consumer, this.batch, unfinished, maxPackets);
+    if (block !== undefined)
+      this.forwards = new ForwardingRun(settings, consumer, unfinished, maxPackets, block);
     this.maxFragments = settings.offer.maxFragments;
     this.frames = settings.frames;
     this.onlySource = settings.onlySource;
@@ -89,11 +95,6 @@ export class PacketReceiver {
       });
   }
 
-  /** Packets that the last {@link receiveRun} took. */
-  get runLength(): number {
-    return this.run.taken;
-  }
-
   /**
    * Takes a run of plain packets, from the one the consumer stands on; none where packets may go another way than into the
    * batch. There must be room in the batch.
@@ -102,12 +103,28 @@ export class PacketReceiver {
    */
   receiveRun(most: number): number {
     const { run } = this;
-    run.taken = 0;
-    if (this.late.length > 0 || this.diverting) return MessageType.packet;
+    this.runLength = 0;
+    if (this.late.length > 0) return MessageType.packet;
+    if (this.diverting) return this.forwardRun(most);
     const type = run.take(most);
+    this.runLength = run.taken;
     if (run.taken > 0) this.badRanges = 0;
     this.owed += run.owed;
     return type;
+  }
+
+  private forwardRun(most: number): number {
+    const { diversion, forwards } = this;
+    const route = diversion?.route;
+    // What was received before is emitted first, which the forwarder sees to.
+    if (diversion === undefined || forwards === undefined || route === undefined || this.waiting)
+      return MessageType.packet;
+    forwards.take(route, diversion.parked, diversion.routeExact, most);
+    const { taken } = forwards;
+    this.runLength = taken;
+    if (taken === 0) return MessageType.packet;
+    this.badRanges = 0;
+    return taken === most || this.consumer.publishDue ? STEP_DUE : this.consumer.next();
   }
 
   private get diverting(): boolean {
@@ -292,6 +309,7 @@ export class PacketReceiver {
         forwarder,
         (id, obtained) => this.finishLater(id, obtained ? 0 : FINISH_NOT_OBTAINED),
         () => this.deliverEarlier(),
+        this.batch.block,
       );
       return this.diversion !== undefined;
     }

@@ -18,6 +18,7 @@ import {
   writePacketHead,
 } from '@netchannel2/netchannel2';
 import {
+  type DomainId,
   type DomainMemory,
   type Frame,
   FrameChecksum,
@@ -29,10 +30,11 @@ import {
 } from '@netchannel2/xen';
 import type { DropReason } from './drop-reasons';
 import { copyInline } from './inline-copy';
-import { type LinkKernel, loadLinkKernel } from './link-block';
+import { type LinkBlock, type LinkKernel, loadLinkKernel } from './link-block';
 import type { LinkSettings } from './link-settings';
 import { acceptsOffload, OffloadPlan, type PeerOffload } from './offload-plan';
 import type { ExactGrants, PacketGrants } from './packet-grants';
+import type { ParkedPackets } from './parked-packets';
 import { ScratchFrame } from './scratch-frame';
 import { SegmentedSend, type SegmentSink } from './segmented-send';
 import { SendOutcome } from './send-outcome';
@@ -66,6 +68,8 @@ export class PacketSender implements SegmentSink {
   private readonly kernel: LinkKernel | undefined;
   /** Bytes the kernel has moved that are not counted yet. */
   private moved = 0;
+  /** Whose packets are handed on. */
+  private runOwner: DomainId;
   private fragmentLimit = 1;
 
   /** @param maxPackets the credit this end advertised, which sets how much of the ring its answers need. */
@@ -75,6 +79,7 @@ export class PacketSender implements SegmentSink {
     private readonly grants: PacketGrants,
     maxPackets: number,
   ) {
+    this.runOwner = settings.peer;
     this.memory = settings.domain.memory;
     this.kernel = loadLinkKernel(settings.domain.memory);
     this.payload = settings.rings.produce;
@@ -175,6 +180,36 @@ export class PacketSender implements SegmentSink {
     }
     this.memory.copy(this.payload, this.prefixOffset(at, fragmentCount), head.area, head.offset, prefix);
     return this.sent(size, frame.byteLength);
+  }
+
+  /** Where messages may be written side by side. */
+  get runTarget(): number {
+    return this.producer.nextWord << 2;
+  }
+
+  get runRoom(): number {
+    return this.producer.adjacentBytes(this.reserve);
+  }
+
+  openRun(block: LinkBlock, owner: DomainId, most: number): number {
+    this.runOwner = owner;
+    return this.grants.exact?.openRun(block, owner, most) ?? 0;
+  }
+
+  /** @param written bytes of messages. @param bytes of frames. */
+  closeRun(
+    block: LinkBlock,
+    parked: ParkedPackets,
+    packets: number,
+    pieces: number,
+    written: number,
+    bytes: number,
+  ): void {
+    this.grants.exact?.closeRun(block, parked, this.runOwner, pieces);
+    this.producer.commit(written);
+    const { counters } = this.settings;
+    counters.framesSent += packets;
+    counters.bytesSent += bytes;
   }
 
   get credits(): number {

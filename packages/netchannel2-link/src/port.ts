@@ -11,6 +11,7 @@ import type {
 import { BehaviorSubject, type Observable } from 'rxjs';
 import { type BypassAcceptance, GuestBypasses } from './bypass/guest-bypasses';
 import type { GuestBypassInfo } from './bypass/guest-site';
+import type { RunSink, RunSinkPort } from './forwarding-run';
 import { lastFinishes } from './last-finishes';
 import { Vif2Link } from './link';
 import {
@@ -77,7 +78,7 @@ export interface FrameRouter {
  * The frames of one vif2 across all its connections. Drivers extend it by the handshake; streams and counters live as long
  * as the device, a {@link Vif2Link} as long as one connection.
  */
-export abstract class Vif2Port implements FramePort {
+export abstract class Vif2Port implements FramePort, RunSinkPort {
   abstract readonly name: string;
   readonly counters = new Vif2Counters();
   private readonly frames = new HotStream<Frame>();
@@ -155,6 +156,11 @@ export abstract class Vif2Port implements FramePort {
     if (link !== undefined) return link.sendGranted(frame);
     this.counters.sendRefused += 1;
     return false;
+  }
+
+  /** Where runs of packets may be handed on to, past {@link send} and {@link forward}. */
+  runSink(): RunSink | undefined {
+    return this.router === undefined ? this.link?.sink : undefined;
   }
 
   /** A packet the peer may have mapped is not finished and cannot be taken back; the link goes on, as far as it can. */

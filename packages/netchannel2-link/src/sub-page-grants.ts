@@ -14,6 +14,7 @@ import {
 } from '@netchannel2/xen';
 import type { SchedulerLike } from 'rxjs';
 import { ForwardingCredit } from './forwarding-credit';
+import type { LinkBlock } from './link-block';
 import {
   COPY_DEADLINE,
   type ExactGrants,
@@ -22,6 +23,7 @@ import {
   type PacketGrants,
 } from './packet-grants';
 import { IdState, PacketIds } from './packet-ids';
+import type { ParkedPackets } from './parked-packets';
 
 /** Grants that a peer may keep busy after FINISH before it counts as hostile (spec §7). */
 const MOST_BUSY = 64;
@@ -45,6 +47,10 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
   private readonly holds: (GrantedFrameHold | undefined)[];
   private readonly owners: Int32Array;
   private busy = 0;
+  /** Ids set aside for a run. */
+  private opened = 0;
+  /** Whether the reference of each was allocated just now. */
+  private readonly fresh: Uint8Array;
   /** Granted, and not to be reached yet. */
   private readonly publications: GrantPublications | undefined;
   /** Over, and not withdrawn yet: packets of one fragment, in the order of {@link closing}. */
@@ -72,6 +78,7 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     this.revocations = entries.createRevocations(this.run);
     this.closing = new Int32Array(this.run);
     this.closingObtained = new Uint8Array(this.run);
+    this.fresh = new Uint8Array(this.run);
   }
 
   get exact(): ExactGrants {
@@ -255,6 +262,48 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
       this.quarantine(ref, page);
     } else page?.release();
     if (hold !== undefined) this.letGo(id, hold, use || this.closingObtained[index] === 1);
+  }
+
+  openRun(block: LinkBlock, owner: DomainId, most: number): number {
+    // The last credit asks for an urgent FINISH, which packets of a run do not.
+    const wanted = Math.min(most, this.credit.left(owner), this.ids.free - 1, this.run);
+    let count = 0;
+    for (; count < wanted; count += 1) {
+      const id = this.ids.take();
+      this.fresh[count] = this.refs[id * STRIDE] === NO_GRANT_REF ? 1 : 0;
+      const ref = this.reference(id * STRIDE);
+      if (ref === NO_GRANT_REF) {
+        this.ids.put(id);
+        break;
+      }
+      block.setForward(count, id, ref);
+    }
+    this.opened = count;
+    return count;
+  }
+
+  closeRun(block: LinkBlock, parked: ParkedPackets, owner: DomainId, pieces: number): void {
+    for (let index = this.opened - 1; index >= pieces; index -= 1)
+      this.putUnused(block.forward(index, 0), index);
+    this.opened = 0;
+    for (let index = 0; index < pieces; index += 1) {
+      const id = block.forward(index, 0);
+      this.grantThrough(block.forward(index, 1) as GrantRef, owner, block.forward(index, 3) as GrantRef);
+      this.counts[id] = 1;
+      this.holds[id] = parked.park(block.forward(index, 2));
+      this.owners[id] = owner;
+      this.credit.park(owner);
+    }
+  }
+
+  /** An id that was set aside for nothing; what was allocated for it goes back. */
+  private putUnused(id: number, index: number): void {
+    const slot = id * STRIDE;
+    if (this.fresh[index] === 1) {
+      this.entries.free(this.refs[slot] as GrantRef);
+      this.refs[slot] = NO_GRANT_REF;
+    }
+    this.ids.put(id);
   }
 
   private judgeBusy(): FinishOutcome {

@@ -98,6 +98,11 @@ export class UringProducer {
     return (Math.min(this.free, toEnd) / size) | 0;
   }
 
+  /** As {@link adjacentRoom}, in bytes of messages of any size. @param keep as for `claim`. */
+  adjacentBytes(keep: number): number {
+    return Math.min(this.free - keep, this.ringBytes - (this.produced & this.mask) - 1);
+  }
+
   /** Takes the message at the last claimed place into the stream. */
   commit(size: number): void {
     this.produced = (this.produced + size) | 0;

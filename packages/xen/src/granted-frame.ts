@@ -70,10 +70,25 @@ export interface GrantedFrameHold {
   readonly gone: boolean;
 }
 
+/** The way a forwarder has decided on for packets between two addresses. */
+export interface ForwardingRoute {
+  /** The one port they go to. */
+  readonly target: ForwardingTarget;
+  /** Whether it would decide the same now. */
+  readonly holds: boolean;
+  /** Counts packets that were handed on to the port without being shown. */
+  handedOn(packets: number, bytes: number): void;
+}
+
 /** Who decides, before payload is copied, where a packet goes. */
 export interface FrameForwarder {
   /** @returns whether the packet was dealt with; otherwise the device copies it in and emits it. */
   forward(frame: GrantedFrame): boolean;
+  /**
+   * The way of the packet that `forward` took last, where all that are between the same two addresses go it and nobody has
+   * to see them: the device may hand these on itself, in order, until the way holds no more. One object serves for all.
+   */
+  route?(): ForwardingRoute | undefined;
 }
 
 /** A port whose received packets can be diverted before they are copied in. */

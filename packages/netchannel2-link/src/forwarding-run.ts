@@ -1,0 +1,96 @@
+import { messageSize, type UringConsumer } from '@netchannel2/netchannel2';
+import type { DomainId, ForwardingRoute, ForwardingTarget } from '@netchannel2/xen';
+import type { LinkBlock } from './link-block';
+import type { LinkSettings } from './link-settings';
+import type { ParkedPackets } from './parked-packets';
+import type { UnfinishedIds } from './unfinished-ids';
+
+/** Where runs of packets go on to: another link of this domain. */
+export interface RunSink {
+  /** Address of the place the next message goes to. */
+  readonly runTarget: number;
+  /** Bytes of messages that fit there side by side. */
+  readonly runRoom: number;
+  /**
+   * Sets ids and references aside for packets with a fragment.
+   *
+   * @returns for how many, at most `most`.
+   */
+  openRun(block: LinkBlock, owner: DomainId, most: number): number;
+  /**
+   * Messages were written: the first `pieces` of the packets set aside are in use, the others not.
+   *
+   * @param written bytes of the messages. @param bytes of the frames.
+   */
+  closeRun(
+    block: LinkBlock,
+    parked: ParkedPackets,
+    packets: number,
+    pieces: number,
+    written: number,
+    bytes: number,
+  ): void;
+}
+
+/** A port that may have a {@link RunSink}. */
+export interface RunSinkPort {
+  /** `undefined` while packets have to go to the port one by one. */
+  runSink(): RunSink | undefined;
+}
+
+function sinkOf(target: ForwardingTarget): RunSink | undefined {
+  return 'runSink' in target ? (target as unknown as RunSinkPort).runSink() : undefined;
+}
+
+/** Hands runs of plain packets on, between the addresses whose way a forwarder has told: a run costs one call. */
+export class ForwardingRun {
+  /** Packets of the last run. */
+  taken = 0;
+
+  /** @param maxPackets the credit advertised. */
+  constructor(
+    private readonly settings: LinkSettings,
+    private readonly consumer: UringConsumer,
+    private readonly unfinished: UnfinishedIds,
+    private readonly maxPackets: number,
+    private readonly block: LinkBlock,
+  ) {}
+
+  /**
+   * Takes packets from the one the consumer stands on.
+   *
+   * @param exact packets with a fragment may go the way too.
+   * @param most 1 or more.
+   */
+  take(route: ForwardingRoute, parked: ParkedPackets, exact: boolean, most: number): void {
+    const { consumer, unfinished, block, settings } = this;
+    this.taken = 0;
+    const sink = route.holds ? sinkOf(route.target) : undefined;
+    if (sink === undefined) return;
+    // Others are as long as the first, by and large.
+    const behind = ((consumer.endIndex - consumer.index) | 0) / messageSize(consumer.header);
+    const wanted = exact ? Math.min(most, (behind | 0) + 1, this.maxPackets - unfinished.size) : 0;
+    const pieces = wanted > 0 ? sink.openRun(block, settings.peer, wanted) : 0;
+    const taken = block.kernel.forwardPlain(
+      block.base,
+      consumer.index,
+      consumer.endIndex,
+      consumer.dueIndex,
+      consumer.header,
+      most,
+      pieces,
+      sink.runTarget,
+      sink.runRoom,
+    );
+    const { owed, bytes } = block;
+    unfinished.size += owed;
+    sink.closeRun(block, parked, taken, owed, block.written, bytes);
+    this.taken = taken;
+    if (taken === 0) return;
+    consumer.skipTo(block.consumed);
+    settings.pool.memory.kernels?.countCopied(block.copied);
+    settings.counters.framesReceived += taken;
+    settings.counters.bytesReceived += bytes;
+    route.handedOn(taken, bytes);
+  }
+}
