@@ -28,13 +28,17 @@ export class HostilePeer {
   mutations = 0;
   private shared: SharedPages | undefined;
 
-  /** @param incoming payload of the ring the driver produces on. */
+  /**
+   * @param incoming payload of the ring the driver produces on.
+   * @param head first words of its frames.
+   */
   constructor(
     private readonly random: SeededRandom,
     private readonly raw: RawDevice,
     private readonly domain: Domain,
     private readonly victim: DomainId,
     incoming: { readonly bytes: Uint8Array; readonly base: number },
+    private readonly head: readonly number[] = [],
   ) {
     this.payload = incoming;
     this.share();
@@ -189,7 +193,7 @@ export class HostilePeer {
 
   private packet(type: number, flags: number, fragments: readonly number[][], prefix: number): void {
     const words = [this.nextId++, type | (flags << 8), prefix, 0, ...fragments.flat()];
-    for (let bytes = 0; bytes < prefix; bytes += 4) words.push(0x02020202);
+    for (let bytes = 0; bytes < prefix; bytes += 4) words.push(this.head[bytes >> 2] ?? 0x02020202);
     this.message(PACKET, 0, words);
   }
 
