@@ -58,7 +58,7 @@ async function attacked(kernels: boolean, seed: number, bridged: boolean): Promi
   for (let round = 0; round < ROUNDS; round += 1) {
     if (peer === undefined || device.failures.length > 0 || left === 0) {
       trace.push(...device.failures.map(String));
-      await device.disconnect();
+      await clock.during(device.disconnect());
       peer?.end();
       device.failures.length = 0;
       await device.connect();
@@ -89,11 +89,11 @@ async function attacked(kernels: boolean, seed: number, bridged: boolean): Promi
     ports,
     counters: [device.backend, neighbour.backend, neighbour.frontend].map(countersOf),
   };
-  await device.disconnect();
+  await clock.during(device.disconnect());
   peer?.end();
   bridge.close();
   await clock.advance(1000);
-  await neighbour.remove();
+  await clock.during(neighbour.remove());
   expect(machine.leaks()).toEqual([]);
   expect(clock.timers).toBe(0);
   machine.shutdown();
