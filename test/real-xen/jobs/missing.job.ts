@@ -94,7 +94,7 @@ describe('what is missing is said, with what to do', () => {
 
   it('permission, for xenstored and for the devices', { timeout }, async () => {
     const store = await answerOf('node', [NC2, ...NETBACK], NOBODY);
-    expect(store.said).toContain(`No permission to open ${SOCKET}. Run as root`);
+    expect(store.said).toMatch(/No permission to open \S*xenstored\/socket\. Run as root/);
     expect(store.code).toBe(2);
     await chmod(SOCKET, 0o666);
     const device = await answerOf('node', [NC2, ...NETBACK], NOBODY);
