@@ -13,7 +13,7 @@ const HOST = '10.0.0.1';
 const REBOOT = 101;
 const CRASH = 102;
 const MEBI = 1 << 20;
-const timeout = 240_000;
+const timeout = 600_000;
 
 const vif = (last: number, more = ''): string => `mac=00:16:3e:00:00:0${last},script=vif-plugged${more}`;
 const sumOf = (bytes: Buffer): string => createHash('md5').update(bytes).digest('hex');

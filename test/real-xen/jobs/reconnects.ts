@@ -8,7 +8,7 @@ import { openEcho, pingLoss, poke, tcpEcho } from './traffic';
 
 const REBIND = 103;
 const SAVED = '/tmp/saved-guest';
-const timeout = 300_000;
+const timeout = 600_000;
 
 /** A ping that goes on all the time, as a user of the guest would notice what happens to it. */
 class SteadyPing {
