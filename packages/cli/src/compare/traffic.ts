@@ -2,8 +2,12 @@ import type { FramePool, LeasedFrame } from '@netchannel2/frames';
 import type { DeferredWork, Domain, FramePort } from '@netchannel2/xen';
 import type { Subscription } from 'rxjs';
 
-/** Frames under way at most: a bridge drops what its next port has no room for, and no frame may be dropped here. */
-const WINDOW = 96;
+/**
+ * Frames under way at most: a bridge drops what its next port has no room for, and no frame may be dropped here. With the
+ * FINISHes of one window unread and another sent, two fill the half of a receiver's credit that one sender's grants may take:
+ * with more some would be copied where all are to be handed on.
+ */
+const WINDOW = 64;
 /** Frames that take turns, so that neither pages nor cache lines are always the same. */
 const FRAMES = 32;
 /** Without an arrival for so long (milliseconds) something is broken. */
