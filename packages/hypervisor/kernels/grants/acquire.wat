@@ -93,3 +93,13 @@
       (call $release (local.get $domid) (local.get $ref) (i32.const 8) (local.get $caller) (i32.const 0))
       (call $release
         (local.get $inner) (global.get $innerRef) (i32.const 8) (local.get $caller) (local.get $bytes)))))
+
+;; Whether a grant is the source $acquire took last, or the one behind it: in use then, though no lock of one thread says so.
+(func $isSource (param $source i32) (param $sourceRef i32) (param $domid i32) (param $ref i32) (result i32)
+  (i32.or
+    (i32.and
+      (i32.eq (local.get $source) (local.get $domid))
+      (i32.eq (local.get $sourceRef) (local.get $ref)))
+    (i32.and
+      (i32.eq (global.get $innerDomid) (local.get $domid))
+      (i32.eq (global.get $innerRef) (local.get $ref)))))

@@ -42,10 +42,19 @@
       (br_if $stop (i32.lt_s (local.get $frame) (i32.const 0)))
       (if (i32.ne (local.get $direction) (i32.const 1))
         (then
-          (local.set $destFrame
-            (call $acquire
-              (local.get $destDomid) (i32.load (local.get $dest)) (local.get $caller) (i32.const 24)
-              (local.get $to) (local.get $length) (i32.const 0)))
+          (local.set $destFrame (i32.const -1))
+          (if
+            (i32.or
+              (i32.eq (local.get $direction) (i32.const 2))
+              (i32.eqz
+                (call $isSource
+                  (local.get $source) (i32.load (local.get $element))
+                  (local.get $destDomid) (i32.load (local.get $dest)))))
+            (then
+              (local.set $destFrame
+                (call $acquire
+                  (local.get $destDomid) (i32.load (local.get $dest)) (local.get $caller) (i32.const 24)
+                  (local.get $to) (local.get $length) (i32.const 0)))))
           (if (i32.lt_s (local.get $destFrame) (i32.const 0))
             (then
               (br_if $stop (i32.eq (local.get $direction) (i32.const 2)))
