@@ -4,14 +4,9 @@
  */
 import { Machine } from '@netchannel2/hypervisor';
 import { expect, it } from 'vitest';
-import { type AllocationWindow, flood, profiled } from '../heap-profile';
+import { NOTHING_PER_FRAME, steadyTraffic } from '../heap-profile';
 import { vifPair } from './vif-pair';
 
-const WARM_UP = 120_000;
-const FRAMES = 100_000;
-/** A pass may allocate (a reading of the clock, a timer, code being compiled); one number a frame would be 12 bytes. */
-const MOST_PER_FRAME = 4;
-const MOST_WINDOWS = 8;
 const DRIVERS = /packages\/(netfront|netback|netif|frames)\//;
 
 it.each([
@@ -32,17 +27,9 @@ it.each([
   pair.front.frames$.subscribe(note);
   pair.back.frames$.subscribe(note);
   const [domain, port] = direction === 'guest to host' ? [guest, pair.front] : [host, pair.back];
-  await flood(machine, domain, port, length, WARM_UP);
-  // What is not compiled yet boxes its numbers, and when the compiler gets to it is its own affair: one window in which nothing
-  // is allocated shows that nothing has to be.
-  let window: AllocationWindow = { bytes: Number.POSITIVE_INFINITY, sites: '' };
-  let windows = 0;
-  while (window.bytes >= MOST_PER_FRAME * FRAMES && windows < MOST_WINDOWS) {
-    window = await profiled(DRIVERS, () => flood(machine, domain, port, length, FRAMES));
-    windows += 1;
-  }
-  expect(arrived).toBe(WARM_UP + windows * FRAMES);
-  expect(window.bytes / FRAMES, window.sites).toBeLessThan(MOST_PER_FRAME);
+  const traffic = await steadyTraffic(DRIVERS, machine, domain, port, length);
+  expect(arrived).toBe(traffic.sent);
+  expect(traffic.bytesPerFrame, traffic.sites).toBeLessThan(NOTHING_PER_FRAME);
   await pair.disconnect();
   machine.shutdown();
 });

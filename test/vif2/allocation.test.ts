@@ -7,13 +7,8 @@ import { netback2Driver } from '@netchannel2/netback2';
 import { netfront2Driver } from '@netchannel2/netfront2';
 import { WiredDevice } from '@netchannel2/testing';
 import { describe, expect, it } from 'vitest';
-import { type AllocationWindow, flood, profiled } from '../heap-profile';
+import { NOTHING_PER_FRAME, steadyTraffic } from '../heap-profile';
 
-const WARM_UP = 120_000;
-const FRAMES = 100_000;
-/** A pass may allocate (a timer, code being compiled); one number a frame would be 12 bytes. */
-const MOST_PER_FRAME = 4;
-const MOST_WINDOWS = 8;
 const DRIVERS = /packages\/(netfront2|netback2|netchannel2|netchannel2-link|frames)\//;
 
 describe.each([1, 2] as const)('tables of version %i', (grantTableVersion) => {
@@ -41,17 +36,9 @@ describe.each([1, 2] as const)('tables of version %i', (grantTableVersion) => {
     device.frontend.frames$.subscribe(note);
     device.backend.frames$.subscribe(note);
     const [domain, port] = direction === 'guest to host' ? [guest, device.frontend] : [host, device.backend];
-    await flood(machine, domain, port, length, WARM_UP);
-    // What is not compiled yet boxes its numbers, and when the compiler gets to it is its own affair: one window in which
-    // nothing is allocated shows that nothing has to be.
-    let window: AllocationWindow = { bytes: Number.POSITIVE_INFINITY, sites: '' };
-    let windows = 0;
-    while (window.bytes >= MOST_PER_FRAME * FRAMES && windows < MOST_WINDOWS) {
-      window = await profiled(DRIVERS, () => flood(machine, domain, port, length, FRAMES));
-      windows += 1;
-    }
-    expect(arrived).toBe(WARM_UP + windows * FRAMES);
-    expect(window.bytes / FRAMES, window.sites).toBeLessThan(MOST_PER_FRAME);
+    const traffic = await steadyTraffic(DRIVERS, machine, domain, port, length);
+    expect(arrived).toBe(traffic.sent);
+    expect(traffic.bytesPerFrame, traffic.sites).toBeLessThan(NOTHING_PER_FRAME);
     await device.remove();
     machine.shutdown();
   });

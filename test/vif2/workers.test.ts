@@ -62,12 +62,12 @@ describe('guests on threads of their own', () => {
       while (site.machine.accounting(victim.handle.domid) !== undefined) await pause();
       const another = await site.guest(2, { own: 3, other: 1 });
       const before = await survivor.ask(0);
-      for (let total = 16; total <= 320; total += 16) {
+      // It hears the other one now: how soon is a matter of how its thread gets on.
+      for (let total = 16, after = before; after.received === before.received; total += 16) {
         await another.ask(total);
-        for (let turn = 0; turn < 5; turn += 1) await pause();
+        await pause();
+        after = await survivor.ask(0);
       }
-      const after = await survivor.ask(0);
-      expect(after.received).toBeGreaterThan(before.received);
       expect(site.failures).toEqual([]);
       await site.end();
       expect(site.machine.leaks()).toEqual([]);

@@ -73,19 +73,14 @@ export class LinkBlock {
   readonly records: Int32Array;
   /** Unfinished small ids, see `UnfinishedIds`. */
   readonly ids: Uint8Array;
-  /** Address. */
-  readonly base: number;
   private readonly words: Int32Array;
-  private readonly first: number;
 
   private constructor(
     readonly kernel: LinkKernel,
     private readonly memory: DomainMemory,
     private readonly area: PageArea,
   ) {
-    this.base = area.base;
     this.words = area.words;
-    this.first = area.base >>> 2;
     const records = this.first + RECORDS;
     this.records = area.words.subarray(records, records + PASS_BUDGET * RECORD_WORDS);
     this.ids = area.bytes.subarray(area.base + IDS, area.base + IDS + DIRECT);
@@ -107,8 +102,18 @@ export class LinkBlock {
     return block;
   }
 
+  /** Address. Once the pages are given back, or the domain has ended, that of a page of zeros: kernels do nothing there. */
+  get base(): number {
+    return this.area.base;
+  }
+
+  private get first(): number {
+    return this.area.base >>> 2;
+  }
+
   /** Packet `index` of a batch goes to this page. */
   setPage(index: number, base: number, frame: number): void {
+    if (this.area.byteLength === 0) return;
     const slot = this.first + SLOTS + 2 * index;
     this.words[slot] = base;
     this.words[slot + 1] = frame;
@@ -126,6 +131,7 @@ export class LinkBlock {
 
   /** Packets between the addresses at the start of `area` are forwarded. */
   setAddresses(area: MemoryArea): void {
+    if (this.area.byteLength === 0) return;
     const from = area.base >>> 2;
     for (let word = 0; word < 3; word += 1)
       this.words[this.first + ADDRESSES + word] = area.words[from + word] as number;
@@ -133,6 +139,7 @@ export class LinkBlock {
 
   /** The packet that is number `index` to be handed on with a fragment gets this id and reference. */
   setForward(index: number, id: number, ref: number): void {
+    if (this.area.byteLength === 0) return;
     const at = this.first + FORWARDS + 4 * index;
     this.words[at] = id;
     this.words[at + 1] = ref;

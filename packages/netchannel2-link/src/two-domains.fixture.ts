@@ -28,7 +28,7 @@ import {
   type XenStore,
 } from '@netchannel2/xen';
 import { VirtualTimeScheduler } from 'rxjs';
-import { PlainPublications, PlainRevocations } from './plain-runs.fixture';
+import { PlainPublications, PlainRevocations } from './grant-runs.fixture';
 
 /**
  * Two domains on plain memory, with just enough of Xen for a link: grants are checked at each copy, events and deferred

@@ -37,15 +37,15 @@ export function runArea(memory: DomainMemory, capacity: number, words: number): 
   return memory.allocate(Math.ceil((capacity * words * 4) / 4096));
 }
 
-/** Grants to be published by one call. */
-export class PublicationRun implements GrantPublications {
+/** A list of entries in memory of the domain's. */
+class EntryRun {
   length = 0;
-  private readonly words: Int32Array;
-  private readonly first: number;
+  protected readonly words: Int32Array;
+  protected readonly first: number;
 
   constructor(
     readonly capacity: number,
-    private readonly table: RunTable,
+    protected readonly table: RunTable,
     private readonly memory: DomainMemory,
     private readonly area: PageArea,
   ) {
@@ -53,6 +53,18 @@ export class PublicationRun implements GrantPublications {
     this.first = area.base >>> 2;
   }
 
+  clear(): void {
+    this.length = 0;
+  }
+
+  end(): void {
+    this.length = 0;
+    this.memory.free(this.area);
+  }
+}
+
+/** Grants to be published by one call. */
+export class PublicationRun extends EntryRun implements GrantPublications {
   addFullPage(ref: GrantRef, peer: DomainId, frame: GuestFrame, readonly: boolean): void {
     this.add(ref, 0, frame, (readonly ? GTF_permit_access | GTF_readonly : GTF_permit_access) | (peer << 16));
   }
@@ -86,15 +98,6 @@ export class PublicationRun implements GrantPublications {
     table.countPublished(length);
   }
 
-  clear(): void {
-    this.length = 0;
-  }
-
-  end(): void {
-    this.length = 0;
-    this.memory.free(this.area);
-  }
-
   private add(ref: number, range: number, frame: number, header: number): void {
     const { words, table, length } = this;
     if (table.stopped) return;
@@ -108,21 +111,7 @@ export class PublicationRun implements GrantPublications {
 }
 
 /** Grants to be revoked by one call. */
-export class RevocationRun implements GrantRevocations {
-  length = 0;
-  private readonly words: Int32Array;
-  private readonly first: number;
-
-  constructor(
-    readonly capacity: number,
-    private readonly table: RunTable,
-    private readonly memory: DomainMemory,
-    private readonly area: PageArea,
-  ) {
-    this.words = area.words;
-    this.first = area.base >>> 2;
-  }
-
+export class RevocationRun extends EntryRun implements GrantRevocations {
   add(ref: GrantRef): void {
     const { words, table, length } = this;
     this.length = length + 1;
@@ -142,15 +131,6 @@ export class RevocationRun implements GrantRevocations {
     table.countRevoked(end - first);
     if (end < length) table.countInUse();
     return end;
-  }
-
-  clear(): void {
-    this.length = 0;
-  }
-
-  end(): void {
-    this.length = 0;
-    this.memory.free(this.area);
   }
 }
 

@@ -15,7 +15,7 @@
   (local $size i32) (local $at i32) (local $kind i32) (local $prefix i32) (local $fragments i32) (local $slot i32)
   (local $range i32) (local $length i32) (local $id i32) (local $ref i32) (local $from i32) (local $behind i32)
   (local $start i32) (local $written i32) (local $outSize i32) (local $out i32) (local $head v128)
-  ;; The block of a domain that another thread has ended may be anybody's page by now, and most often is empty.
+  ;; A block that was given back lies in a page of zeros.
   (if (i32.eqz (i32.load offset=4 (local.get $block))) (then (return (i32.const 0))))
   (local.set $ring (i32.load (local.get $block)))
   (local.set $mask (i32.sub (i32.load offset=4 (local.get $block)) (i32.const 1)))
