@@ -98,9 +98,13 @@ export class UringProducer {
     return (Math.min(this.free, toEnd) / size) | 0;
   }
 
-  /** As {@link adjacentRoom}, in bytes of messages of any size. @param keep as for `claim`. */
+  /**
+   * As {@link adjacentRoom}, in bytes of messages of any size. Never less than none: answers may have eaten into what is kept.
+   *
+   * @param keep as for `claim`.
+   */
   adjacentBytes(keep: number): number {
-    return Math.min(this.free - keep, this.ringBytes - (this.produced & this.mask) - 1);
+    return Math.max(0, Math.min(this.free - keep, this.ringBytes - (this.produced & this.mask) - 1));
   }
 
   /** Takes the message at the last claimed place into the stream. */

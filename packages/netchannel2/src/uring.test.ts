@@ -278,6 +278,16 @@ describe('streams of messages', () => {
     );
   });
 
+  it('room side by side is never less than none, also where answers took what was kept', () => {
+    const { control, payload } = freshRing(R);
+    const producer = new UringProducer(control, RING_A, payload);
+    producer.commit(3000);
+    expect(producer.adjacentBytes(512)).toBe(R - 3000 - 512);
+    producer.commit(800);
+    expect(producer.adjacentBytes(512)).toBe(0);
+    expect(producer.adjacentBytes(0)).toBe(R - 3800 - 1);
+  });
+
   it('every size at every offset arrives whole, for every ring order', () => {
     for (let order = 0; order <= 4; order++) {
       const ringBytes = R << order;

@@ -55,7 +55,7 @@
       (local.set $start (i32.add (i32.const 20) (i32.shl (local.get $fragments) (i32.const 3))))
       (local.set $outSize
         (i32.and (i32.add (i32.add (local.get $start) (local.get $prefix)) (i32.const 7)) (i32.const -8)))
-      (br_if $stop (i32.gt_u (i32.add (local.get $written) (local.get $outSize)) (local.get $room)))
+      (br_if $stop (i32.gt_s (i32.add (local.get $written) (local.get $outSize)) (local.get $room)))
       (local.set $head (v128.load align=4 (i32.add (local.get $at) (local.get $start))))
       (br_if $stop (i32.ne (i32x4.extract_lane 0 (local.get $head)) (i32.load offset=28 (local.get $block))))
       (br_if $stop (i32.ne (i32x4.extract_lane 1 (local.get $head)) (i32.load offset=32 (local.get $block))))
