@@ -9,7 +9,7 @@ import {
 import { GrantedPacket, type GrantedPacketSource } from './granted-packet';
 import type { LinkBlock } from './link-block';
 import type { LinkSettings } from './link-settings';
-import { type ParkedPacket, ParkedPackets } from './parked-packets';
+import { type ParkedPacket, ParkedPackets, type ParkedPacketsEnd } from './parked-packets';
 
 /** What became of a packet that was shown to the forwarder. */
 export const Diverted = {
@@ -39,17 +39,17 @@ export class Diversion implements GrantedPacketSource {
     /** Who is asked; nobody while it is `undefined`. */
     public forwarder: FrameForwarder | undefined,
     private readonly page: PooledPage,
-    finished: (id: number, obtained: boolean) => void,
+    ending: ParkedPacketsEnd,
     private readonly earlier: () => boolean,
     private readonly block: LinkBlock | undefined,
   ) {
     this.granted = new GrantedPacket(packet, page, settings.peer, this);
-    this.parked = new ParkedPackets(finished);
+    this.parked = new ParkedPackets(settings.peer, ending);
   }
 
   /**
    * @param packet where the link reads its packets.
-   * @param finished a held packet of that id is over.
+   * @param ending told when held packets are over.
    * @param earlier emits what was received before; `false` when the link ended by that.
    * @returns `undefined` when there is no page for the packets' heads.
    */
@@ -57,13 +57,13 @@ export class Diversion implements GrantedPacketSource {
     settings: LinkSettings,
     packet: PacketHead,
     forwarder: FrameForwarder,
-    finished: (id: number, obtained: boolean) => void,
+    ending: ParkedPacketsEnd,
     earlier: () => boolean,
     block: LinkBlock | undefined,
   ): Diversion | undefined {
     const page = settings.pool.take();
     if (page === undefined) return undefined;
-    return new Diversion(settings, packet, forwarder, page, finished, earlier, block);
+    return new Diversion(settings, packet, forwarder, page, ending, earlier, block);
   }
 
   /**

@@ -1,4 +1,5 @@
 import {
+  FINISH_NOT_OBTAINED,
   FINISH_PACKET_SIZE,
   MessageType,
   messageHeader,
@@ -10,6 +11,7 @@ import type { LinkBlock } from './link-block';
 import { UnfinishedIds } from './unfinished-ids';
 
 const HEADER = messageHeader(MessageType.finishPacket, 0, FINISH_PACKET_SIZE);
+const NOT_OBTAINED_HEADER = messageHeader(MessageType.finishPacket, FINISH_NOT_OBTAINED, FINISH_PACKET_SIZE);
 
 /**
  * FINISHes on their way to the peer. The reserve keeps room for all of them; a peer that does not publish what it consumed
@@ -62,6 +64,27 @@ export class FinishQueue {
     for (; record < end; record += RECORD_WORDS) {
       if (((records[record + RecordWord.state] as number) & OWED) === 0) continue;
       if (!this.finish(records[record + RecordWord.id] as number, 0)) return false;
+    }
+    return true;
+  }
+
+  /** As {@link finish}, for the first `count` of `ids`. @param obtained 1 for each whose bytes were obtained, else 0. */
+  finishRun(ids: Int32Array, obtained: Uint8Array, count: number): boolean {
+    const { producer, unfinished } = this;
+    const room = this.pending === 0 ? Math.min(count, producer.adjacentRoom(FINISH_PACKET_SIZE)) : 0;
+    const { words } = producer;
+    let at = producer.nextWord;
+    for (let index = 0; index < room; index += 1) {
+      const id = ids[index] as number;
+      words[at] = obtained[index] === 1 ? HEADER : NOT_OBTAINED_HEADER;
+      words[at + 1] = id;
+      unfinished.remove(id);
+      at += FINISH_PACKET_SIZE >> 2;
+    }
+    producer.commit(room * FINISH_PACKET_SIZE);
+    for (let index = room; index < count; index += 1) {
+      const flags = obtained[index] === 1 ? 0 : FINISH_NOT_OBTAINED;
+      if (!this.finish(ids[index] as number, flags)) return false;
     }
     return true;
   }

@@ -42,8 +42,8 @@ export class ForwardingCredit {
     return slot < 0 ? this.most : this.most - (this.counts[slot] as number);
   }
 
-  /** A packet of `owner` waits for the peer; allowed before. */
-  park(owner: DomainId): void {
+  /** Packets of `owner` wait for the peer; allowed before. */
+  park(owner: DomainId, count = 1): void {
     let slot = this.slot(owner);
     if (slot < 0) {
       slot = this.used;
@@ -51,14 +51,14 @@ export class ForwardingCredit {
       this.owners[slot] = owner;
       this.counts[slot] = 0;
     }
-    this.counts[slot] = (this.counts[slot] as number) + 1;
+    this.counts[slot] = (this.counts[slot] as number) + count;
   }
 
-  /** It waits no more. */
-  unpark(owner: DomainId): void {
+  /** They wait no more. */
+  unpark(owner: DomainId, count = 1): void {
     const slot = this.slot(owner);
     if (slot < 0) return;
-    const left = (this.counts[slot] as number) - 1;
+    const left = (this.counts[slot] as number) - count;
     this.counts[slot] = left;
     if (left > 0) return;
     this.used -= 1;

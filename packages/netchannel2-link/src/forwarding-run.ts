@@ -67,9 +67,14 @@ export class ForwardingRun {
     this.taken = 0;
     const sink = route.holds ? sinkOf(route.target) : undefined;
     if (sink === undefined) return;
-    // Others are as long as the first, by and large.
-    const behind = ((consumer.endIndex - consumer.index) | 0) / messageSize(consumer.header);
-    const wanted = exact ? Math.min(most, (behind | 0) + 1, this.maxPackets - unfinished.size) : 0;
+    const room = sink.runRoom;
+    const size = messageSize(consumer.header);
+    if (room < size) return;
+    // Others are as long as the first, by and large; ids that turn out to be too many go back.
+    const behind =
+      Math.min(consumer.endIndex - consumer.index, consumer.dueIndex - consumer.index + size - 1) | 0;
+    const likely = Math.min(most, ((behind / size) | 0) + 1, (room / size) | 0);
+    const wanted = exact ? Math.min(likely, this.maxPackets - unfinished.size) : 0;
     const pieces = wanted > 0 ? sink.openRun(block, settings.peer, wanted) : 0;
     const taken = block.kernel.forwardPlain(
       block.base,
@@ -80,7 +85,7 @@ export class ForwardingRun {
       most,
       pieces,
       sink.runTarget,
-      sink.runRoom,
+      room,
     );
     const { owed, bytes } = block;
     unfinished.size += owed;

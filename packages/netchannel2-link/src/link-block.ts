@@ -62,7 +62,8 @@ const ADDRESSES = 7;
 const COPIED = 10;
 const SLOTS = 64;
 const RECORDS = 256;
-/** Four words for each packet that is handed on with a fragment. */
+/** For each packet that is handed on with a fragment: the id and the reference it gets, and those its sender gave it. */
+export const FORWARD_WORDS = 4;
 const FORWARDS = 768;
 /** Byte of the block. */
 const IDS = 4096;
@@ -71,6 +72,8 @@ const IDS = 4096;
 export class LinkBlock {
   /** The records of a batch, see {@link RECORD_WORDS}. */
   readonly records: Int32Array;
+  /** See {@link FORWARD_WORDS}. */
+  readonly forwards: Int32Array;
   /** Unfinished small ids, see `UnfinishedIds`. */
   readonly ids: Uint8Array;
   private readonly words: Int32Array;
@@ -83,6 +86,8 @@ export class LinkBlock {
     this.words = area.words;
     const records = this.first + RECORDS;
     this.records = area.words.subarray(records, records + PASS_BUDGET * RECORD_WORDS);
+    const forwards = this.first + FORWARDS;
+    this.forwards = area.words.subarray(forwards, forwards + PASS_BUDGET * FORWARD_WORDS);
     this.ids = area.bytes.subarray(area.base + IDS, area.base + IDS + DIRECT);
   }
 
@@ -113,7 +118,7 @@ export class LinkBlock {
 
   /** Packet `index` of a batch goes to this page. */
   setPage(index: number, base: number, frame: number): void {
-    if (this.area.byteLength === 0) return;
+    if (!this.here) return;
     const slot = this.first + SLOTS + 2 * index;
     this.words[slot] = base;
     this.words[slot + 1] = frame;
@@ -131,23 +136,15 @@ export class LinkBlock {
 
   /** Packets between the addresses at the start of `area` are forwarded. */
   setAddresses(area: MemoryArea): void {
-    if (this.area.byteLength === 0) return;
+    if (!this.here) return;
     const from = area.base >>> 2;
     for (let word = 0; word < 3; word += 1)
       this.words[this.first + ADDRESSES + word] = area.words[from + word] as number;
   }
 
-  /** The packet that is number `index` to be handed on with a fragment gets this id and reference. */
-  setForward(index: number, id: number, ref: number): void {
-    if (this.area.byteLength === 0) return;
-    const at = this.first + FORWARDS + 4 * index;
-    this.words[at] = id;
-    this.words[at + 1] = ref;
-  }
-
-  /** The id and the reference it has got, and those its sender gave it: word 0 … 3. */
-  forward(index: number, word: number): number {
-    return this.words[this.first + FORWARDS + 4 * index + word] as number;
+  /** Its pages are the link's still: what lies in them may be written. */
+  get here(): boolean {
+    return this.area.byteLength > 0;
   }
 
   /** Bytes of messages written. */

@@ -2,6 +2,7 @@ import {
   advertisedMaxPackets,
   allowedMessages,
   answerReserve,
+  FINISH_NOT_OBTAINED,
   MessageType,
   messageSize,
   setMaxPacketsValue,
@@ -23,7 +24,7 @@ import { type IntakeHost, MessageIntake } from './message-intake';
 import type { PacketGrants } from './packet-grants';
 import { PacketReceiver } from './packet-receiver';
 import { PacketSender } from './packet-sender';
-import type { ParkedPackets } from './parked-packets';
+import type { ParkedPackets, ParkedPacketsEnd } from './parked-packets';
 import { PeerLimits } from './peer-limits';
 import { RingOpening } from './ring-opening';
 import { SendOutcome } from './send-outcome';
@@ -39,7 +40,7 @@ const STARVED_MILLISECONDS = 5;
  * One connected vif2: both rings, the packets under way in both directions, and the event channel. Both ends are alike;
  * who provides the memory no longer matters here (spec §1).
  */
-export class Vif2Link implements IntakeHost, RunSink {
+export class Vif2Link implements IntakeHost, RunSink, ParkedPacketsEnd {
   private readonly producer: UringProducer;
   private readonly consumer: UringConsumer;
   private readonly finishes: FinishQueue;
@@ -89,7 +90,7 @@ export class Vif2Link implements IntakeHost, RunSink {
       this.finishes,
       this.maxPackets,
       onBypass,
-      (id, flags) => this.finishLater(id, flags),
+      this,
       block,
     );
     this.intake = new MessageIntake(this, this.consumer, this.receiver, this.tracked);
@@ -408,10 +409,23 @@ export class Vif2Link implements IntakeHost, RunSink {
     }, STARVED_MILLISECONDS);
   }
 
-  /** Somebody else let go of a packet of the peer's. */
+  /** Somebody else let go of a packet of the peer's. @internal */
+  finished(id: number, obtained: boolean): void {
+    this.finishLater(id, obtained ? 0 : FINISH_NOT_OBTAINED);
+  }
+
+  /** As {@link finished}, for many. @internal */
+  runFinished(ids: Int32Array, obtained: Uint8Array, count: number): void {
+    if (this.running) this.finishesQueued(this.finishes.finishRun(ids, obtained, count));
+  }
+
   private finishLater(id: number, flags: number): void {
-    if (!this.running) return;
-    if (!this.finishes.finish(id, flags)) this.fail('EPROTO', 'peer does not take its FINISHes');
+    if (this.running) this.finishesQueued(this.finishes.finish(id, flags));
+  }
+
+  /** @param taken there was room. */
+  private finishesQueued(taken: boolean): void {
+    if (!taken) this.fail('EPROTO', 'peer does not take its FINISHes');
     else if (!this.inPass && !this.flushWork.deferred) this.settings.domain.defer(this.flushWork);
   }
 

@@ -25,6 +25,7 @@ import { KernelRun } from './kernel-run';
 import type { LinkBlock } from './link-block';
 import type { LinkSettings } from './link-settings';
 import { MappedPackets } from './mapped/mapped-packets';
+import type { ParkedPacketsEnd } from './parked-packets';
 import { NOT_PLAIN, PlainRun, STEP_DUE } from './plain-run';
 import { ReceiveBatch } from './receive-batch';
 
@@ -66,7 +67,7 @@ export class PacketReceiver {
   /**
    * @param maxPackets the credit advertised.
    * @param bypass the ring is a bypass.
-   * @param finishLater sends a FINISH outside of a pass.
+   * @param later sends FINISHes outside of a pass.
    * @param block shared with a kernel, where there is one.
    */
   constructor(
@@ -75,7 +76,7 @@ export class PacketReceiver {
     private readonly finishes: FinishQueue,
     private readonly maxPackets: number,
     private readonly bypass: boolean,
-    private readonly finishLater: (id: number, flags: number) => void,
+    private readonly later: ParkedPacketsEnd,
     block: LinkBlock | undefined,
   ) {
     this.batch = new ReceiveBatch(settings, block);
@@ -209,7 +210,7 @@ export class PacketReceiver {
       this.failedCopies += 1;
       this.settings.counters.dropped.notObtained += 1;
     }
-    this.finishLater(id, obtained ? 0 : FINISH_NOT_OBTAINED);
+    this.later.finished(id, obtained);
   }
 
   private addToBatch(owed: boolean): boolean {
@@ -307,7 +308,7 @@ export class PacketReceiver {
         this.settings,
         this.head,
         forwarder,
-        (id, obtained) => this.finishLater(id, obtained ? 0 : FINISH_NOT_OBTAINED),
+        this.later,
         () => this.deliverEarlier(),
         this.batch.block,
       );

@@ -1,4 +1,5 @@
-import type { GrantedFrameHold } from '@netchannel2/xen';
+import type { DomainId, GrantedFrameHold } from '@netchannel2/xen';
+import type { RunOrigin } from './forwarded-packets';
 
 /** A packet whose FINISH waits for others: whoever reaches its bytes holds a share. */
 export class ParkedPacket implements GrantedFrameHold {
@@ -17,14 +18,32 @@ export class ParkedPacket implements GrantedFrameHold {
   }
 }
 
-/** The peer's packets that others hold. Objects are kept for the next packet. */
-export class ParkedPackets {
+/** What becomes of packets that others held. */
+export interface ParkedPacketsEnd {
+  finished(id: number, obtained: boolean): void;
+  /** As {@link finished}, for the first `count` of `ids`. */
+  runFinished(ids: Int32Array, obtained: Uint8Array, count: number): void;
+}
+
+/** The peer's packets that others hold: one by one, in objects that are kept for the next packet, or runs of them. */
+export class ParkedPackets implements RunOrigin {
   private readonly idle: ParkedPacket[] = [];
   private readonly all: ParkedPacket[] = [];
   private ended = false;
 
-  /** @param finished nobody holds the packet any more. */
-  constructor(private readonly finished: (id: number, obtained: boolean) => void) {}
+  /** @param ending told when nobody holds a packet any more. */
+  constructor(
+    readonly owner: DomainId,
+    private readonly ending: ParkedPacketsEnd,
+  ) {}
+
+  get gone(): boolean {
+    return this.ended;
+  }
+
+  finishRun(ids: Int32Array, obtained: Uint8Array, count: number): void {
+    if (!this.ended) this.ending.runFinished(ids, obtained, count);
+  }
 
   /** Parks packet `id` with one holder. */
   park(id: number): ParkedPacket {
@@ -50,6 +69,6 @@ export class ParkedPackets {
   private release(packet: ParkedPacket): void {
     if (this.ended) return;
     this.idle.push(packet);
-    this.finished(packet.id, packet.obtained);
+    this.ending.finished(packet.id, packet.obtained);
   }
 }

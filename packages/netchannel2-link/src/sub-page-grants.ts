@@ -13,8 +13,9 @@ import {
   NO_GRANT_REF,
 } from '@netchannel2/xen';
 import type { SchedulerLike } from 'rxjs';
+import { ForwardedPackets } from './forwarded-packets';
 import { ForwardingCredit } from './forwarding-credit';
-import type { LinkBlock } from './link-block';
+import { FORWARD_WORDS, type LinkBlock } from './link-block';
 import {
   COPY_DEADLINE,
   type ExactGrants,
@@ -43,9 +44,10 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
   private readonly counts: Int32Array;
   private readonly refs: Int32Array;
   private readonly pages: (LeasedPage | undefined)[];
-  /** Of packets that lie in a third domain's grants. */
+  /** Of packets that lie in a third domain's grants and were handed on one by one. */
   private readonly holds: (GrantedFrameHold | undefined)[];
   private readonly owners: Int32Array;
+  private readonly forwarded: ForwardedPackets;
   private busy = 0;
   /** Ids set aside for a run. */
   private opened = 0;
@@ -73,6 +75,7 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     this.pages = new Array<LeasedPage | undefined>(capacity * STRIDE).fill(undefined);
     this.holds = new Array<GrantedFrameHold | undefined>(capacity).fill(undefined);
     this.owners = new Int32Array(capacity);
+    this.forwarded = new ForwardedPackets(capacity, (owner, count) => this.credit.unpark(owner, count));
     this.run = Math.min(capacity, MOST_IN_RUN);
     this.publications = entries.createPublications(this.run);
     this.revocations = entries.createRevocations(this.run);
@@ -215,10 +218,12 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     if (state === IdState.free) return FinishOutcome.unknown;
     if (state === IdState.open) {
       const hold = this.holds[id];
-      if (hold !== undefined && !hold.gone) this.credit.judge(obtained);
+      const sender = hold ?? this.forwarded.origin(id);
+      if (sender !== undefined && !sender.gone) this.credit.judge(obtained);
       if (this.revocations !== undefined && this.counts[id] === 1)
         return this.addClosing(this.revocations, id, obtained);
       this.release(id, obtained);
+      this.forwarded.flush();
     }
     this.ids.put(id);
     return this.judgeBusy();
@@ -244,6 +249,7 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
       if (done < count) this.close(done++, true);
     }
     revocations.clear();
+    this.forwarded.flush();
     return this.judgeBusy();
   }
 
@@ -252,8 +258,6 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     const id = this.closing[index] as number;
     const slot = id * STRIDE;
     const page = this.pages[slot];
-    const hold = this.holds[id];
-    this.pages[slot] = undefined;
     this.counts[id] = 0;
     this.ids.put(id);
     if (use) {
@@ -261,12 +265,15 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
       this.refs[slot] = NO_GRANT_REF;
       this.quarantine(ref, page);
     } else page?.release();
-    if (hold !== undefined) this.letGo(id, hold, use || this.closingObtained[index] === 1);
+    if (page === undefined) this.letGo(id, use || this.closingObtained[index] === 1);
+    else this.pages[slot] = undefined;
   }
 
   openRun(block: LinkBlock, owner: DomainId, most: number): number {
+    if (!block.here) return 0;
     // The last credit asks for an urgent FINISH, which packets of a run do not.
     const wanted = Math.min(most, this.credit.left(owner), this.ids.free - 1, this.run);
+    const { forwards } = block;
     let count = 0;
     for (; count < wanted; count += 1) {
       const id = this.ids.take();
@@ -276,24 +283,25 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
         this.ids.put(id);
         break;
       }
-      block.setForward(count, id, ref);
+      forwards[count * FORWARD_WORDS] = id;
+      forwards[count * FORWARD_WORDS + 1] = ref;
     }
     this.opened = count;
     return count;
   }
 
   closeRun(block: LinkBlock, parked: ParkedPackets, owner: DomainId, pieces: number): void {
+    const { forwards } = block;
     for (let index = this.opened - 1; index >= pieces; index -= 1)
-      this.putUnused(block.forward(index, 0), index);
+      this.putUnused(forwards[index * FORWARD_WORDS] as number, index);
     this.opened = 0;
-    for (let index = 0; index < pieces; index += 1) {
-      const id = block.forward(index, 0);
-      this.grantThrough(block.forward(index, 1) as GrantRef, owner, block.forward(index, 3) as GrantRef);
+    for (let index = 0, at = 0; index < pieces; index += 1, at += FORWARD_WORDS) {
+      const id = forwards[at] as number;
+      this.grantThrough(forwards[at + 1] as GrantRef, owner, forwards[at + 3] as GrantRef);
       this.counts[id] = 1;
-      this.holds[id] = parked.park(block.forward(index, 2));
-      this.owners[id] = owner;
-      this.credit.park(owner);
+      this.forwarded.add(id, parked, forwards[at + 2] as number);
     }
+    if (pieces > 0) this.credit.park(owner, pieces);
   }
 
   /** An id that was set aside for nothing; what was allocated for it goes back. */
@@ -310,10 +318,22 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     return this.busy > MOST_BUSY ? FinishOutcome.tooManyBusy : FinishOutcome.done;
   }
 
-  private letGo(id: number, hold: GrantedFrameHold, obtained: boolean): void {
+  /** Packet `id`, which lies in a third domain's grants, is over. */
+  private letGo(id: number, obtained: boolean): void {
+    const origin = this.forwarded.origin(id);
+    if (origin !== undefined) {
+      this.forwarded.remove(id, origin, obtained);
+      return;
+    }
+    const hold = this.holds[id];
+    if (hold === undefined) return;
     this.holds[id] = undefined;
     this.credit.unpark(this.owners[id] as DomainId);
     hold.release(obtained);
+  }
+
+  private isForwarded(id: number): boolean {
+    return this.holds[id] !== undefined || this.forwarded.origin(id) !== undefined;
   }
 
   sweep(): boolean {
@@ -321,10 +341,11 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     const { ids } = this;
     ids.age();
     for (let id = 0; id < ids.capacity; id += 1) {
-      if (!ids.overdue(id, this.holds[id] === undefined ? COPY_DEADLINE : FORWARD_DEADLINE)) continue;
+      if (!ids.overdue(id, this.isForwarded(id) ? FORWARD_DEADLINE : COPY_DEADLINE)) continue;
       this.release(id, false);
       ids.expire(id);
     }
+    this.forwarded.flush();
     return false;
   }
 
@@ -337,6 +358,7 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
       if (kept !== NO_GRANT_REF) this.entries.free(grantRef(kept));
       this.refs[id * STRIDE] = NO_GRANT_REF;
     }
+    this.forwarded.flush();
     this.publications?.end();
     this.revocations?.end();
   }
@@ -362,8 +384,8 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
   private release(id: number, obtained: boolean): void {
     const first = id * STRIDE;
     const end = first + (this.counts[id] as number);
-    const hold = this.holds[id];
-    if (end === first + 1 && hold === undefined && this.releasePiece(id, first)) return;
+    const forwarded = this.isForwarded(id);
+    if (end === first + 1 && !forwarded && this.releasePiece(id, first)) return;
     let busy = 0;
     for (let slot = first; slot < end; slot += 1) {
       const ref = this.refs[slot] as number as GrantRef;
@@ -382,7 +404,7 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     }
     this.counts[id] = 0;
     // A copy that is still under way reads the sender's page, which its own grant keeps from being reused.
-    if (hold !== undefined) this.letGo(id, hold, obtained || busy > 0);
+    if (forwarded) this.letGo(id, obtained || busy > 0);
   }
 
   /** A packet in one piece of a page of ours. `false`: the peer uses its grant still. */
