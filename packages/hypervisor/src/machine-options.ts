@@ -45,6 +45,8 @@ export interface GrantTableCommandLine {
   readonly zeroLengthCopy?: 'succeed' | 'check';
   /** Whether the first copy to write through a grant in use looks at its entry again: XSA-500, 4.17.7. Default true. */
   readonly pinnedCopyCheck?: boolean;
+  /** When a copy's side that names another domain's frame is refused: `claimed` since XSA-523 (default), `looked-up` before. */
+  readonly foreignFrameCheck?: 'claimed' | 'looked-up';
   /** Which Xen this is: on `arm`, HVM domains may use every operation, and there is cache_flush. Default `x86`. */
   readonly architecture?: 'x86' | 'arm';
 }

@@ -64,6 +64,7 @@ export class Machine {
       transfer: this.#grantTables.transfer ?? true,
       zeroLengthCopy: this.#grantTables.zeroLengthCopy ?? 'succeed',
       pinnedCopyCheck: this.#grantTables.pinnedCopyCheck ?? true,
+      foreignFrameCheck: this.#grantTables.foreignFrameCheck ?? 'claimed',
       architecture: this.#grantTables.architecture ?? 'x86',
     };
     this.crashes$ = this.#crashes.asObservable();

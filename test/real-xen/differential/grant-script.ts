@@ -3,8 +3,11 @@
  * Names stand for what differs between machines: pages for frames, slots for handles and ports.
  */
 
-/** A page of a domain, `{ domain: 1, page: 0 }`; `bad` is a frame nobody has. */
-export type PageName = { readonly domain: number; readonly page: number } | 'bad';
+/** A page of a domain, `{ domain: 1, page: 0 }`; a frame by its number; `bad` is a frame nobody has. */
+export type PageName =
+  | { readonly domain: number; readonly page: number }
+  | { readonly frame: number }
+  | 'bad';
 
 /** What stands in a version 2 entry beside flags, grantee and frame. */
 export type EntryExtra =

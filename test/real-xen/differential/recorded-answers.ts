@@ -1,6 +1,6 @@
 /**
  * What a real Xen answered to the scripts, as text: the version of Xen, then each script's name with a digest of its operations
- * and below it one line an operation. The differential job writes it; beside this file lies one of such runs.
+ * and below it one line an operation. The differential job writes it; beside this file lie such runs, named by that version.
  */
 import { createHash } from 'node:crypto';
 import type { ScriptOperation } from './grant-script';

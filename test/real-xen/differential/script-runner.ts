@@ -129,7 +129,8 @@ export class ScriptRunner {
   }
 
   private frame(page: PageName): bigint {
-    return page === 'bad' ? BAD_FRAME : this.machine.page(page).frame;
+    if (page === 'bad') return BAD_FRAME;
+    return 'frame' in page ? BigInt(page.frame) : this.machine.page(page).frame;
   }
 
   private writeEntry(operation: Operation<'entry'>): void {

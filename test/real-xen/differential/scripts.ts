@@ -1,4 +1,5 @@
 import { SeededRandom } from '@netchannel2/testing';
+import { bareFrameScript } from './bare-frame-script';
 import {
   type CopySide,
   GUESTS,
@@ -390,6 +391,8 @@ export function vectorScript(): readonly ScriptOperation[] {
 export function differentialScripts(): readonly {
   readonly name: string;
   readonly script: readonly ScriptOperation[];
+  /** Before XSA-523 real Xen copies what the simulation refuses, on purpose. */
+  readonly refusesForeignFrames?: true;
 }[] {
   return [
     { name: 'vectors of the specification', script: vectorScript() },
@@ -399,5 +402,6 @@ export function differentialScripts(): readonly {
     { name: 'own table: versions, swaps, host mappings', script: ownTableVectors() },
     { name: 'own table at random, seed 3', script: ownTableScript(3, 600) },
     { name: 'own table at random, seed 4', script: ownTableScript(4, 600) },
+    { name: 'frames in place of references', script: bareFrameScript(), refusesForeignFrames: true },
   ];
 }

@@ -9,13 +9,17 @@ const MEMORY_BYTES = 32 << 20;
 /** A PV domain's window for mappings begins above the machine's memory; its own code takes frames from the start. */
 const FIRST_HOST_FRAME = MEMORY_BYTES / PAGE_SIZE + 2048;
 
-/** What a Xen of this version, like `4.17.5`, does where others differ. */
-function grantTablesOf(xenVersion: string): GrantTableCommandLine {
-  const [major = 0, minor = 0, patch = 0] = xenVersion.split('.').map((part) => Number.parseInt(part, 10));
-  const series = major * 100 + minor;
+/** What a Xen of this version, like `4.17.5` or Debian's `4.17.7+13-g2445b30a44`, does where others differ. */
+export function grantTablesOf(xenVersion: string): GrantTableCommandLine {
+  const [, major, minor, patch, commits] = /^(\d+)\.(\d+)(?:\.(\d+))?(?:\+(\d+))?/.exec(xenVersion) ?? [];
+  const series = Number(major) * 100 + Number(minor);
+  // As one number: how far the branch of 4.17 had come.
+  const state = Number(patch ?? 0) * 1000 + Number(commits ?? 0);
+  const since = (first: number): boolean => series > 417 || (series === 417 && state >= first);
   return {
     zeroLengthCopy: series <= 417 ? 'check' : 'succeed',
-    pinnedCopyCheck: series > 417 || (series === 417 && patch >= 7),
+    pinnedCopyCheck: since(7000),
+    foreignFrameCheck: since(7013) ? 'claimed' : 'looked-up',
   };
 }
 

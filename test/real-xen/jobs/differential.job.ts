@@ -10,9 +10,16 @@ import { realDifferentialMachine } from '../differential/real-machine';
 import { type RecordedScript, recordingText, scriptDigest } from '../differential/recorded-answers';
 import { ScriptRunner } from '../differential/script-runner';
 import { differentialScripts } from '../differential/scripts';
-import { simulatedDifferentialMachine } from '../differential/simulated-machine';
+import { grantTablesOf, simulatedDifferentialMachine } from '../differential/simulated-machine';
 import { Guest } from './guest';
 import { run } from './programs';
+
+/** Debian's version, which tells more than Xen's own: what else of its branch is in it. It stands in the first line Xen says. */
+async function versionOfXen(): Promise<string> {
+  const said = /^\(XEN\) Xen version \S+ \(Debian ([^)\s]+)\)/m.exec(await run('xl', 'dmesg'));
+  const own = /xen_version\s*:\s*(\S+)/.exec(await run('xl', 'info'));
+  return said?.[1] ?? own?.[1] ?? 'unknown';
+}
 
 const guests: Guest[] = [];
 let real: ScriptRunner;
@@ -35,8 +42,7 @@ before(async () => {
   for (const guest of guests) await guest.says('GUEST-UP');
   for (const guest of guests) await run('xl', 'pause', guest.name);
   real = new ScriptRunner(realDifferentialMachine(await Promise.all(guests.map((guest) => guest.domid()))));
-  const version = /xen_version\s*:\s*(\S+)/.exec(await run('xl', 'info'));
-  xenVersion = version?.[1] ?? 'unknown';
+  xenVersion = await versionOfXen();
   simulated = new ScriptRunner(simulatedDifferentialMachine(xenVersion));
 });
 
@@ -45,8 +51,12 @@ after(async () => {
 });
 
 describe('real Xen and the simulated one answer alike', () => {
-  for (const { name, script } of differentialScripts()) {
-    it(`${name}: ${script.length} operations`, () => {
+  for (const { name, script, refusesForeignFrames } of differentialScripts()) {
+    it(`${name}: ${script.length} operations`, (context) => {
+      if (refusesForeignFrames === true && grantTablesOf(xenVersion).foreignFrameCheck !== 'claimed') {
+        context.skip(`Xen ${xenVersion} is without XSA-523: there it may copy without a grant`);
+        return;
+      }
       const differences: string[] = [];
       const answers = script.map((operation, index) => {
         const truth = real.run(operation);

@@ -110,12 +110,13 @@ function copyElement(
   const destWord = words[element + COPY_DEST_DOMID_OFFSET] as number;
   const sourceGranted = ((lengthFlags >>> 16) & GNTCOPY_source_gref) !== 0;
   const destGranted = ((lengthFlags >>> 16) & GNTCOPY_dest_gref) !== 0;
-  // Like Xen's, this check of domains and of how they are named is skipped where the element before named the same two.
+  // Like Xen's, this look at the domains is skipped where the element before named the same two.
   if ((sourceWord & 0xffff) !== source.domid || (destWord & 0xffff) !== dest.domid) {
     releaseSides(machine, state);
-    let status = nameDomain(machine, source, caller, sourceWord & 0xffff, sourceGranted);
+    const late = options.foreignFrameCheck === 'claimed';
+    let status = nameDomain(machine, source, caller, sourceWord & 0xffff, late || sourceGranted);
     if (status !== GrantStatus.okay) return status;
-    status = nameDomain(machine, dest, caller, destWord & 0xffff, destGranted);
+    status = nameDomain(machine, dest, caller, destWord & 0xffff, late || destGranted);
     if (status !== GrantStatus.okay) return status;
   }
   let status = claim(machine, source, caller, element + COPY_SOURCE, sourceGranted);
@@ -147,16 +148,16 @@ function nameDomainsOf(machine: GrantMachine, state: CopyState, caller: number, 
   nameDomain(machine, state.dest, caller, (words[element + COPY_DEST_DOMID_OFFSET] as number) & 0xffff, true);
 }
 
-/** Finds the domain of a side. A failure forgets what the other side was kept for as well. */
+/** Finds the domain of a side, which must be the caller unless any will do here. A failure forgets what was kept. */
 function nameDomain(
   machine: GrantMachine,
   side: CopySide,
   caller: number,
   domid: number,
-  granted: boolean,
+  any: boolean,
 ): number {
   side.domid = -1;
-  if (!granted && domid !== DOMID_SELF) return GrantStatus.permissionDenied;
+  if (!any && domid !== DOMID_SELF) return GrantStatus.permissionDenied;
   side.owner = domid === DOMID_SELF ? caller : domid;
   side.block = liveTable(machine, side.owner);
   if (side.block === 0) return GrantStatus.badDomain;
@@ -172,18 +173,24 @@ function claim(
   nameAt: number,
   granted: boolean,
 ): number {
-  const { words, host } = machine;
+  const { words, host, options } = machine;
   const name = words[nameAt] as number;
   const beyond = !granted && words[nameAt + 1] !== 0;
-  // A frame of the number of the reference that is kept is taken for it, as Xen does.
-  if (side.claimed && (side.granted || !granted) && side.name === name && !beyond) return GrantStatus.okay;
+  const alike =
+    options.foreignFrameCheck === 'claimed'
+      ? side.granted === granted
+      : // A frame of the number of the reference that is kept was taken for it.
+        side.granted || !granted;
+  if (side.claimed && alike && side.name === name && !beyond) return GrantStatus.okay;
   releaseSide(machine, side);
   side.name = name;
   side.granted = granted;
   if (granted) return acquireForCopy(machine, side, caller);
-  // Only an element behind one of the same domains comes here with another's. Xen looks for the frame in that domain;
-  // no domain gets at another's pages without a grant here.
-  if (side.domid !== DOMID_SELF) return GrantStatus.badPage;
+  if (side.domid !== DOMID_SELF) {
+    // Looked up before, only an element behind one of the same domains comes here. Xen had the frame looked for in that
+    // domain then; no domain gets at another's pages without a grant here.
+    return options.foreignFrameCheck === 'claimed' ? GrantStatus.permissionDenied : GrantStatus.badPage;
+  }
   const frame = resolveFrame(machine, side.owner, beyond ? -1 : name >>> 0, side.write);
   if (frame < 0) return frame;
   if (!host.acquirePage(frame, side.owner, side.write)) {

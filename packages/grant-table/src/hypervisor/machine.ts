@@ -22,6 +22,12 @@ export interface GrantTableOptions {
    * (XSA-500, from July 2026 on: 4.17.7). Without, it writes to the page that is pinned. Default true.
    */
   readonly pinnedCopyCheck?: boolean;
+  /**
+   * When a side of a copy that names a frame of another domain is refused: `'claimed'`, each one as its page would be claimed,
+   * the source's before the destination (XSA-523, from November 2026 on), or `'looked-up'`, before anything is claimed, and then
+   * not again behind an element that names the same two domains, where there is no such page. Default `'claimed'`.
+   */
+  readonly foreignFrameCheck?: 'claimed' | 'looked-up';
   /** `'arm'` has cache_flush, and lets HVM-like domains use every operation. Default `'x86'`. */
   readonly architecture?: 'x86' | 'arm';
   /** How long, in milliseconds, a change of a whole table waits for operations in flight. Default 1000. */
@@ -54,6 +60,7 @@ export function createGrantMachine(host: GrantTableHost, options: GrantTableOpti
       transfer: options.transfer ?? true,
       zeroLengthCopy: options.zeroLengthCopy ?? 'succeed',
       pinnedCopyCheck: options.pinnedCopyCheck ?? true,
+      foreignFrameCheck: options.foreignFrameCheck ?? 'claimed',
       architecture: options.architecture ?? 'x86',
       lockPatience: options.lockPatience ?? 1000,
     },

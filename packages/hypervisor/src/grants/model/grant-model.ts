@@ -139,8 +139,7 @@ export class GrantModel {
   ): { status: number; from: number; to: number } {
     const nowhere = (status: number) => ({ status, from: -1, to: -1 });
     if (length === 0) return nowhere(0);
-    for (const { dom, ref } of [source, dest]) {
-      if (ref === undefined && dom !== SELF) return nowhere(-8);
+    for (const { dom } of [source, dest]) {
       if (dom !== SELF && !this.tables.has(dom)) return nowhere(-2);
     }
     const from = this.#claim(caller, source, false);
@@ -254,6 +253,7 @@ export class GrantModel {
   #claim(caller: number, side: ModelSide, write: boolean): Claim | number {
     const owner = side.dom === SELF ? caller : side.dom;
     if (side.ref === undefined) {
+      if (side.dom !== SELF) return -8;
       const frame = this.resolve(owner, side.frame ?? -1);
       return frame < 0 ? -9 : { frame, start: 0, length: 4096, release: () => {} };
     }

@@ -17,6 +17,25 @@ function readMapped(b: GrantBench): GrantBench {
 }
 
 const PLAIN = { plain: true } as const;
+const BEFORE_XSA_523 = { grantTables: { foreignFrameCheck: 'looked-up' } } as const;
+
+/** Elements of one batch between the same domains, one of them without its flag. */
+function unflagged(b: GrantBench): unknown[] {
+  b.e(1, B, b.F);
+  const dest = { frame: b.ownFrame };
+  const good = { source: { dom: A, ref: 8 }, dest, length: 4 };
+  const bare = { source: { dom: A, frame: b.F }, dest, length: 4 };
+  return [b.copyBatch([good, bare, good]), b.copyBatch([bare, good]), b.flags(), b.pin()];
+}
+
+/** A reference and, behind it, a frame of the same number. */
+function numberedAlike(b: GrantBench): unknown[] {
+  b.e(1, B, b.F);
+  const dest = { frame: b.ownFrame };
+  const good = { source: { dom: A, ref: 8 }, dest, length: 4 };
+  const bare = { source: { dom: A, frame: 8 }, dest, length: 4 };
+  return [b.copyBatch([good, bare]), b.copyBatch([bare]), b.flags(), b.pin()];
+}
 
 const ANY: readonly VectorRow[] = [
   [
@@ -110,26 +129,58 @@ const ANY: readonly VectorRow[] = [
     [[0, [0, -3, 0]], 1, 0],
   ],
   [
-    'an element without its flag behind one of the same domains: bad_page, not permission_denied',
+    'a foreign frame is refused as it would be claimed: behind domains, and behind the source',
     (b) => {
       b.e(1, B, b.F);
-      const dest = { frame: b.ownFrame };
-      const good = { source: { dom: A, ref: 8 }, dest, length: 4 };
-      const bare = { source: { dom: A, frame: b.F }, dest, length: 4 };
-      return [b.copyBatch([good, bare, good]), b.copyBatch([bare, good]), b.flags(), b.pin()];
+      const foreign = { dom: A, frame: b.F };
+      return [
+        b.copy(foreign, { dom: 77, ref: 8 }, 4),
+        b.copy({ dom: 77, frame: b.F }, { frame: b.ownFrame }, 4),
+        b.copy({ dom: A, ref: 9999 }, foreign, 4),
+        b.copy({ frame: 0x7777 }, foreign, 4),
+        b.copy({ dom: A, ref: 8 }, foreign, 4),
+        b.copy(foreign, { dom: A, ref: 9999 }, 4),
+        b.flags(),
+        b.pin(),
+      ];
     },
-    [[0, [0, -9, 0]], [0, [-8, 0]], 1, 0],
+    [-2, -2, -3, -9, -8, -8, 1, 0],
   ],
   [
-    'an element without its flag whose frame has the number of the reference before it: taken for that',
+    'before XSA-523, a foreign frame is refused before anything else of the element',
     (b) => {
-      b.e(1, B, b.F);
-      const dest = { frame: b.ownFrame };
-      const good = { source: { dom: A, ref: 8 }, dest, length: 4 };
-      const bare = { source: { dom: A, frame: 8 }, dest, length: 4 };
-      return [b.copyBatch([good, bare]), b.copyBatch([bare]), b.flags(), b.pin()];
+      const foreign = { dom: A, frame: b.F };
+      return [
+        b.copy(foreign, { dom: 77, ref: 8 }, 4),
+        b.copy({ dom: 77, frame: b.F }, { frame: b.ownFrame }, 4),
+        b.copy({ dom: A, ref: 9999 }, foreign, 4),
+        b.copy({ frame: 0x7777 }, foreign, 4),
+      ];
     },
+    [-8, -8, -8, -8],
+    { machine: BEFORE_XSA_523 },
+  ],
+  [
+    'an element without its flag behind one of the same domains is refused like any other',
+    unflagged,
+    [[0, [0, -8, 0]], [0, [-8, 0]], 1, 0],
+  ],
+  [
+    'before XSA-523, an element without its flag behind one of the same domains: bad_page, not permission_denied',
+    unflagged,
+    [[0, [0, -9, 0]], [0, [-8, 0]], 1, 0],
+    { machine: BEFORE_XSA_523 },
+  ],
+  [
+    'an element without its flag whose frame has the number of the reference before it names that frame',
+    numberedAlike,
+    [[0, [0, -8]], [0, [-8]], 1, 0],
+  ],
+  [
+    'before XSA-523, an element without its flag whose frame has the number of the reference before it: taken for that',
+    numberedAlike,
     [[0, [0, 0]], [0, [-8]], 1, 0],
+    { machine: BEFORE_XSA_523 },
   ],
   ['C18: from a read-mapped grant', (b) => [readMapped(b).from(), b.flags(), b.got()], [0, 9, 'FFFF']],
   ['C19: to a read-mapped grant', (b) => [readMapped(b).to(), b.flags(), b.text(A, 0, 0, 4)], [0, 9, 'BBBB']],
