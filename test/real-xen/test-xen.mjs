@@ -41,15 +41,17 @@ function script(name, ...words) {
   if (result.status !== 0) throw new Error(`${name} failed`);
 }
 
-/** The image is built anew when what it is made of has changed. */
+/** The image is built anew when what it is made of has changed: the lab's sources, or what was unpacked last. */
 function imageIsFresh() {
   const image = join(labDirectory, 'image', 'dom0.cpio');
   if (!existsSync(image)) return false;
   const built = statSync(image).mtimeMs;
-  const sources = readdirSync(lab, { recursive: true, withFileTypes: true }).filter((entry) =>
-    entry.isFile(),
-  );
-  return sources.every((entry) => statSync(join(entry.parentPath ?? entry.path, entry.name)).mtimeMs < built);
+  const filesOf = (directory) =>
+    readdirSync(directory, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+  const unpacked = filesOf(join(labDirectory, 'packages')).filter((file) => file.endsWith('.unpacked'));
+  return [...filesOf(lab), ...unpacked].every((file) => statSync(file).mtimeMs < built);
 }
 
 /** One folder for one boot: every job's bundle, and the script that runs them. */
@@ -122,10 +124,11 @@ function readReport(text) {
   const tests = [];
   const lines = text.split('\n');
   lines.forEach((line, index) => {
-    const match = /^( *)(not )?ok \d+ - (.*?)( # (SKIP|TODO).*)?$/.exec(line);
+    const match = /^( *)(not )?ok \d+ - (.*?)( # (SKIP|TODO)(.*))?$/.exec(line);
     if (match === null) return;
     const isSuite = lines.slice(index, index + 5).some((next) => /type: 'suite'/.test(next));
-    if (!isSuite) tests.push({ name: match[3], ok: match[2] === undefined });
+    const skipped = match[5] === 'SKIP' ? (match[6] ?? '').trim() : undefined;
+    if (!isSuite) tests.push({ name: match[3], ok: match[2] === undefined, skipped });
   });
   return tests;
 }
@@ -164,14 +167,17 @@ function reportJob(job, out, seconds) {
   const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
   const tests = readReport(text);
   const failed = tests.filter((test) => !test.ok);
+  const skipped = tests.filter((test) => test.ok && test.skipped !== undefined);
+  const passed = tests.length - failed.length - skipped.length;
   const broken = !/^LAB-JOB-DONE /m.test(text) || tests.length === 0;
   const bad = broken || failed.length > 0;
   console.log(
-    ` ${bad ? '✗' : '✓'} ${job.name}: ${tests.length - failed.length} passed, ${failed.length} failed ` +
-      `(${seconds === undefined ? 'did not end' : `${seconds} s`})`,
+    ` ${bad ? '✗' : '✓'} ${job.name}: ${passed} passed, ${failed.length} failed` +
+      `${skipped.length > 0 ? `, ${skipped.length} skipped` : ''} (${seconds === undefined ? 'did not end' : `${seconds} s`})`,
   );
   for (const test of failed) console.log(`     ✗ ${test.name}`);
-  return { passed: tests.length - failed.length, failed: failed.length + (broken ? 1 : 0) };
+  for (const test of skipped) console.log(`     - ${test.name}: ${test.skipped}`);
+  return { passed, failed: failed.length + (broken ? 1 : 0), skipped: skipped.length };
 }
 
 /** All jobs in one boot of the machine. */
@@ -185,11 +191,15 @@ async function run(jobs) {
   const results = jobs.map((job) =>
     reportJob(job, join(labDirectory, 'runs', name, 'out'), took.get(job.name)),
   );
-  const passed = results.reduce((sum, result) => sum + result.passed, 0);
-  const failed = results.reduce((sum, result) => sum + result.failed, 0);
+  const total = (count) => results.reduce((sum, result) => sum + result[count], 0);
+  const failed = total('failed');
   if (ended !== undefined) console.log(`   ${ended}`);
   if (failed > 0) console.log(`   see ${join(labDirectory, 'runs', name)}`);
-  return { passed, failed: failed === 0 && status !== 0 ? 1 : failed };
+  return {
+    passed: total('passed'),
+    failed: failed === 0 && status !== 0 ? 1 : failed,
+    skipped: total('skipped'),
+  };
 }
 
 const lacking = missing();
@@ -205,9 +215,20 @@ if (unknown.length > 0) {
   console.error(`no job ${unknown.join(', ')}; there are ${JOBS.map((job) => job.name).join(', ')}`);
   process.exit(2);
 }
-const started = Date.now();
+const began = Date.now();
+const since = (start) => `${((Date.now() - start) / 1000).toFixed(0)} s`;
 script('fetch.sh');
-if (!imageIsFresh()) script('build-image.sh');
-const { passed, failed } = await run(JOBS.filter((job) => wanted.length === 0 || wanted.includes(job.name)));
-console.log(`\n${passed} passed, ${failed} failed in ${((Date.now() - started) / 1000).toFixed(0)} s`);
+const fetched = Date.now();
+console.log(`   packages are here after ${since(began)}`);
+if (!imageIsFresh()) {
+  script('build-image.sh');
+  console.log(`   the image was built in ${since(fetched)}`);
+}
+const booted = Date.now();
+const { passed, failed, skipped } = await run(
+  JOBS.filter((job) => wanted.length === 0 || wanted.includes(job.name)),
+);
+console.log(
+  `\n${passed} passed, ${failed} failed, ${skipped} skipped in ${since(began)}, ${since(booted)} from boot to end`,
+);
 process.exitCode = failed > 0 ? 1 : 0;

@@ -62,6 +62,7 @@ cp "kernel/lib/modules/$kernel_version"/modules.{builtin,order}* "root/lib/modul
 (exec -a depmod root/usr/bin/kmod -b root "$kernel_version")
 mkdir -p root/opt/lab
 cp "$lab_sources"/dom0/* root/opt/lab/
+cp "xen/boot/xen-$xen_version-amd64.config" root/opt/lab/xen.config
 mv root/opt/lab/init root/init; chmod 755 root/init root/opt/lab/*
 printf 'root:x:0:0:root:/root:/bin/sh\n' > root/etc/passwd; printf 'root:x:0:\n' > root/etc/group
 printf 'autoballoon="off"\nrun_hotplug_scripts=1\nvif.default.script="/opt/lab/vif-plugged"\n' > root/etc/xen/xl.conf
