@@ -30,6 +30,14 @@ export interface LinkKernel {
     target: number,
     room: number,
   ): number;
+  takeFinishes(
+    block: number,
+    consumed: number,
+    produced: number,
+    limit: number,
+    header: number,
+    most: number,
+  ): number;
   writeFinishes(block: number, count: number, target: number, room: number): number;
   writeInline(at: number, size: number, id: number, kind: number, length: number, source: number): void;
   writePiece(
@@ -49,7 +57,7 @@ export function loadLinkKernel({ kernels }: DomainMemory): LinkKernel | undefine
   return kernels === undefined ? undefined : (kernels.load(linkKernel) as unknown as LinkKernel);
 }
 
-const BLOCK_PAGES = 2;
+const BLOCK_PAGES = 3;
 /** Words of the block. */
 const RING = 0;
 const RING_BYTES = 1;
@@ -67,13 +75,20 @@ export const FORWARD_WORDS = 4;
 const FORWARDS = 768;
 /** Byte of the block. */
 const IDS = 4096;
+const FINISHABLE = 8192;
+/** Word of the block. */
+const FINISHED = 2304;
+/** Beside the id of a FINISH: the packet was not obtained. */
+export const FINISHED_NOT_OBTAINED = 1 << 31;
 
-/** What a link's receiving side shares with its kernel: pages of its own. The layout is told in `kernels/link/receive.wat`. */
+/** What a link's receiving side shares with its kernel: pages of its own. The layout is told in `kernels/link`. */
 export class LinkBlock {
   /** The records of a batch, see {@link RECORD_WORDS}. */
   readonly records: Int32Array;
   /** See {@link FORWARD_WORDS}. */
   readonly forwards: Int32Array;
+  /** Ids of the FINISHes a kernel took, with {@link FINISHED_NOT_OBTAINED}. */
+  readonly finished: Int32Array;
   /** Unfinished small ids, see `UnfinishedIds`. */
   readonly ids: Uint8Array;
   private readonly words: Int32Array;
@@ -88,6 +103,8 @@ export class LinkBlock {
     this.records = area.words.subarray(records, records + PASS_BUDGET * RECORD_WORDS);
     const forwards = this.first + FORWARDS;
     this.forwards = area.words.subarray(forwards, forwards + PASS_BUDGET * FORWARD_WORDS);
+    const finished = this.first + FINISHED;
+    this.finished = area.words.subarray(finished, finished + PASS_BUDGET);
     this.ids = area.bytes.subarray(area.base + IDS, area.base + IDS + DIRECT);
   }
 
@@ -140,6 +157,12 @@ export class LinkBlock {
     const from = area.base >>> 2;
     for (let word = 0; word < 3; word += 1)
       this.words[this.first + ADDRESSES + word] = area.words[from + word] as number;
+  }
+
+  /** @param yes the kernel may take the FINISH of packet `id`: it is unfinished, and lies in one grant. */
+  setFinishable(id: number, yes: boolean): void {
+    const { area } = this;
+    if (area.byteLength > 0) area.bytes[area.base + FINISHABLE + id] = yes ? 1 : 0;
   }
 
   /** Its pages are the link's still: what lies in them may be written. */

@@ -46,6 +46,7 @@ export class Vif2Link implements IntakeHost, RunSink, ParkedPacketsEnd {
   private readonly finishes: FinishQueue;
   private readonly controls: ControlQueue;
   private readonly tracked = new TrackedPackets();
+  private readonly block: LinkBlock | undefined;
   private readonly receiver: PacketReceiver;
   private readonly intake: MessageIntake;
   private readonly stallWatch: StallWatch;
@@ -82,6 +83,7 @@ export class Vif2Link implements IntakeHost, RunSink, ParkedPacketsEnd {
     const onBypass = settings.bypass !== undefined;
     this.allowed = allowedMessages(settings.rules ?? PLAIN_RING);
     const block = LinkBlock.create(settings.domain.memory, consume, settings.peer);
+    this.block = block;
     this.finishes = new FinishQueue(this.producer, this.maxPackets, block);
     this.controls = new ControlQueue(this.producer);
     this.receiver = new PacketReceiver(
@@ -93,7 +95,7 @@ export class Vif2Link implements IntakeHost, RunSink, ParkedPacketsEnd {
       this,
       block,
     );
-    this.intake = new MessageIntake(this, this.consumer, this.receiver, this.tracked);
+    this.intake = new MessageIntake(this, this.consumer, this.receiver, this.tracked, this.block);
     this.watches = new TakenWatches(this.producer);
     this.stallWatch = new StallWatch(settings.domain.scheduler, settings.stalled);
     this.deadlines = new FinishDeadlines(settings.domain.scheduler, () => this.sweep());
@@ -365,7 +367,7 @@ export class Vif2Link implements IntakeHost, RunSink, ParkedPacketsEnd {
     const exact = fragmentKind === 'receiver_copy' && domain.capabilities.subPageGrants;
     this.grants =
       exact && entries?.version2 === true
-        ? new SubPageGrants(entries, peer, capacity, domain.scheduler)
+        ? new SubPageGrants(entries, peer, capacity, domain.scheduler, this.block)
         : new SharedPageGrants(domain, peer, capacity);
     this.intake.grants = this.grants;
     this.sender = new PacketSender(this.settings, this.producer, this.grants, this.maxPackets);

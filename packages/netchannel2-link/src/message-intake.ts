@@ -9,11 +9,15 @@ import {
   type UringConsumer,
 } from '@netchannel2/netchannel2';
 import type { TrackedPackets } from './bypass/packet-flow';
+import { FinishRun } from './finish-run';
+import type { LinkBlock } from './link-block';
 import { PASS_BUDGET } from './link-settings';
 import { FinishOutcome, type PacketGrants } from './packet-grants';
 import type { PacketReceiver } from './packet-receiver';
 import { STEP_DUE } from './plain-run';
 
+/** No FINISHes can be taken in a run. */
+const NO_RUN = -4;
 const BUSY = 'finished packets stay in use';
 
 /** What the intake hands on. */
@@ -37,13 +41,17 @@ export class MessageIntake {
   fault = '';
 
   private left = 0;
+  private readonly finishRun: FinishRun | undefined;
 
   constructor(
     private readonly host: IntakeHost,
     private readonly consumer: UringConsumer,
     private readonly receiver: PacketReceiver,
     private readonly tracked: TrackedPackets,
-  ) {}
+    block: LinkBlock | undefined,
+  ) {
+    if (block !== undefined) this.finishRun = new FinishRun(consumer, block);
+  }
 
   /** @returns how many messages were taken, -1 when something ends the connection. */
   take(): number {
@@ -109,10 +117,25 @@ export class MessageIntake {
     return RING_FAULT;
   }
 
+  /** @returns as {@link step}, or {@link NO_RUN}. */
+  private takeFinishRun(): number {
+    const { grants, finishRun } = this;
+    if (grants === undefined || finishRun === undefined || this.tracked.count !== 0) return NO_RUN;
+    const taken = finishRun.take(grants, this.left);
+    if (taken === 0) return NO_RUN;
+    this.finished = (this.finished + taken) | 0;
+    // The step counts the last of them.
+    this.left -= taken - 1;
+    if (grants.exact?.closingRoom === 0 && grants.settle() !== FinishOutcome.done) return this.step(BUSY);
+    return this.step(undefined);
+  }
+
   private walkFinishes(): number {
     const { grants, consumer, tracked } = this;
     let type: number;
     do {
+      type = this.takeFinishRun();
+      if (type !== NO_RUN) continue;
       // One fetch, into a local: this is the private copy.
       const id = finishPacketId(consumer.words, consumer.messageWord);
       const obtained = !finishPacketNotObtained(consumer.header);

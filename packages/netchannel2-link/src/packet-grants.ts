@@ -27,6 +27,10 @@ export interface ExactGrants {
   firstRef(id: number): GrantRef;
   /** Sets ids and references aside for packets of `owner` that are handed on. @returns how many, at most `most`. */
   openRun(block: LinkBlock, owner: DomainId, most: number): number;
+  /** FINISHes that may come in a run before {@link PacketGrants.settle}. */
+  readonly closingRoom: number;
+  /** As {@link PacketGrants.finish}, for the first `count` packets that the kernel finished. */
+  finishRun(block: LinkBlock, count: number): void;
   /** The first `pieces` of them were handed on and are held, the others not. */
   closeRun(block: LinkBlock, parked: ParkedPackets, owner: DomainId, pieces: number): void;
 }

@@ -15,7 +15,7 @@ import {
 import type { SchedulerLike } from 'rxjs';
 import { ForwardedPackets } from './forwarded-packets';
 import { ForwardingCredit } from './forwarding-credit';
-import { FORWARD_WORDS, type LinkBlock } from './link-block';
+import { FINISHED_NOT_OBTAINED, FORWARD_WORDS, type LinkBlock } from './link-block';
 import {
   COPY_DEADLINE,
   type ExactGrants,
@@ -67,6 +67,8 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     private readonly peer: DomainId,
     capacity: number,
     scheduler: SchedulerLike,
+    /** Shared with the kernel that takes FINISHes, where there is one. */
+    private readonly block?: LinkBlock | undefined,
   ) {
     this.ids = new PacketIds(capacity);
     this.credit = new ForwardingCredit(scheduler, capacity);
@@ -142,7 +144,8 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
       written += 1;
       left = 0;
     }
-    this.counts[id] = written;
+    if (written === 1) this.setOne(id);
+    else this.counts[id] = written;
     return id;
   }
 
@@ -178,7 +181,7 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     }
     page.acquire();
     this.pages[slot] = page;
-    this.counts[id] = 1;
+    this.setOne(id);
     return id;
   }
 
@@ -196,7 +199,8 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
       this.grantThrough(ref, owner, frame.fragmentRef(index));
       writePacketFragment(words, at, index, frame.fragmentLength(index), frame.fragmentOffset(index), ref);
     }
-    this.counts[id] = fragmentCount;
+    if (fragmentCount === 1) this.setOne(id);
+    else this.counts[id] = fragmentCount;
     this.holds[id] = frame.hold();
     this.owners[id] = owner;
     this.credit.park(owner);
@@ -217,8 +221,7 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     const state = this.ids.state(id);
     if (state === IdState.free) return FinishOutcome.unknown;
     if (state === IdState.open) {
-      const hold = this.holds[id];
-      const sender = hold ?? this.forwarded.origin(id);
+      const sender = this.holds[id] ?? this.forwarded.origin(id);
       if (sender !== undefined && !sender.gone) this.credit.judge(obtained);
       if (this.revocations !== undefined && this.counts[id] === 1)
         return this.addClosing(this.revocations, id, obtained);
@@ -232,10 +235,39 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
   private addClosing(revocations: GrantRevocations, id: number, obtained: boolean): FinishOutcome {
     const index = revocations.length;
     this.ids.close(id);
+    this.block?.setFinishable(id, false);
     this.closing[index] = id;
     this.closingObtained[index] = obtained ? 1 : 0;
     revocations.add(this.refs[id * STRIDE] as GrantRef);
     return revocations.length === this.run ? this.settle() : FinishOutcome.done;
+  }
+
+  get closingRoom(): number {
+    return this.revocations === undefined ? 0 : this.run - this.revocations.length;
+  }
+
+  finishRun(block: LinkBlock, count: number): void {
+    const { revocations, ids, closing, closingObtained, refs, forwarded } = this;
+    if (revocations === undefined) return;
+    const { finished } = block;
+    const first = revocations.length;
+    for (let index = 0; index < count; index += 1) {
+      const word = finished[index] as number;
+      const id = word & ~FINISHED_NOT_OBTAINED;
+      const obtained = word >= 0;
+      ids.close(id);
+      closing[first + index] = id;
+      closingObtained[first + index] = obtained ? 1 : 0;
+      revocations.add(refs[id * STRIDE] as GrantRef);
+      const sender = this.holds[id] ?? forwarded.origin(id);
+      if (sender !== undefined && !sender.gone) this.credit.judge(obtained);
+    }
+  }
+
+  /** Packet `id` lies in one grant. */
+  private setOne(id: number): void {
+    this.counts[id] = 1;
+    this.block?.setFinishable(id, true);
   }
 
   settle(): FinishOutcome {
@@ -298,7 +330,7 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     for (let index = 0, at = 0; index < pieces; index += 1, at += FORWARD_WORDS) {
       const id = forwards[at] as number;
       this.grantThrough(forwards[at + 1] as GrantRef, owner, forwards[at + 3] as GrantRef);
-      this.counts[id] = 1;
+      this.setOne(id);
       this.forwarded.add(id, parked, forwards[at + 2] as number);
     }
     if (pieces > 0) this.credit.park(owner, pieces);
@@ -382,6 +414,7 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
   }
 
   private release(id: number, obtained: boolean): void {
+    this.block?.setFinishable(id, false);
     const first = id * STRIDE;
     const end = first + (this.counts[id] as number);
     const forwarded = this.isForwarded(id);

@@ -1,0 +1,35 @@
+import type { UringConsumer } from '@netchannel2/netchannel2';
+import type { LinkBlock } from './link-block';
+import type { PacketGrants } from './packet-grants';
+
+/** Takes runs of FINISHes by a kernel, of packets in one exact grant: a run costs one call. */
+export class FinishRun {
+  constructor(
+    private readonly consumer: UringConsumer,
+    private readonly block: LinkBlock,
+  ) {}
+
+  /**
+   * Takes FINISHes from the one the consumer stands on; what ends a run is left as it was found.
+   *
+   * @param most 1 or more.
+   * @returns how many.
+   */
+  take(grants: PacketGrants, most: number): number {
+    const { exact } = grants;
+    if (exact === undefined) return 0;
+    const { consumer, block } = this;
+    const taken = block.kernel.takeFinishes(
+      block.base,
+      consumer.index,
+      consumer.endIndex,
+      consumer.dueIndex,
+      consumer.header,
+      Math.min(most, exact.closingRoom),
+    );
+    if (taken === 0) return 0;
+    consumer.skipTo(block.consumed);
+    exact.finishRun(block, taken);
+    return taken;
+  }
+}
