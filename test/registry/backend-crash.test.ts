@@ -11,8 +11,7 @@ import { type DriverDomain, DriverDomainSite, type Station } from './driver-doma
 const { Connected, Closing, Closed, InitWait } = XenbusState;
 const BURST = 40;
 
-// Once in some twenty runs on a busy machine, one of these waited for ever; not explained yet, so each may try again once.
-describe.each(DEVICE_CLASSES)('a %s backend', { retry: 1 }, (deviceClass) => {
+describe.each(DEVICE_CLASSES)('a %s backend', (deviceClass) => {
   let site: DriverDomainSite;
   let driver: DriverDomain;
   let one: Station;

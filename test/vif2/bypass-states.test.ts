@@ -76,9 +76,12 @@ const HAPPENINGS: readonly Happening[] = [
 ];
 
 const handleOf = (site: BypassSite): number => {
-  const bypasses = Reflect.get(site.proposer, 'live') as Iterable<{ readonly handle: number }> | undefined;
-  for (const { handle } of bypasses ?? []) return handle;
-  return 1;
+  let handle = 1;
+  const look = site.proposer.bypasses$.subscribe(([bypass]) => {
+    handle = bypass?.handle ?? handle;
+  });
+  look.unsubscribe();
+  return handle;
 };
 
 describe.each(STATES)('in state %s', (state) => {
