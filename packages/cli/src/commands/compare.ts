@@ -15,7 +15,7 @@ interface CompareFlags {
   readonly json?: true;
 }
 
-export const COMPARE_DEFAULTS = { bytes: 1514, frames: 40_000, output: 'out/compare.html' } as const;
+export const COMPARE_DEFAULTS = { bytes: 1514, frames: 400_000, output: 'out/compare.html' } as const;
 
 /** `nc2 compare`: what a frame costs whom, by every way there is. */
 export function registerCompare(program: Command, terminal: Terminal): void {

@@ -1,5 +1,5 @@
 import type { FramePool, LeasedFrame } from '@netchannel2/frames';
-import type { DeferredWork, Domain, FramePort } from '@netchannel2/xen';
+import { type DeferredWork, type Domain, type FramePort, PAGE_SIZE } from '@netchannel2/xen';
 import type { Subscription } from 'rxjs';
 
 /**
@@ -8,6 +8,8 @@ import type { Subscription } from 'rxjs';
  * with more some would be copied where all are to be handed on.
  */
 const WINDOW = 64;
+/** Pages of frames under way at most: a backend that copies frames in and out has to hold all of them in its pool. */
+const WINDOW_PAGES = 128;
 /** Frames that take turns, so that neither pages nor cache lines are always the same. */
 const FRAMES = 32;
 /** Without an arrival for so long (milliseconds) something is broken. */
@@ -23,6 +25,7 @@ export class Traffic {
   private readonly sending: DeferredWork = { deferred: false, run: () => this.send() };
   private readonly frames: LeasedFrame[] = [];
   private readonly subscriptions: Subscription[];
+  private readonly window: number;
   private sent = 0;
   private received = 0;
   private total = 0;
@@ -33,6 +36,8 @@ export class Traffic {
     bytes: Uint8Array,
   ) {
     const { sender, receiver } = ends;
+    const pages = Math.ceil(bytes.byteLength / PAGE_SIZE);
+    this.window = Math.min(WINDOW, Math.floor(WINDOW_PAGES / pages) & ~1);
     for (let index = 0; index < FRAMES; index += 1) {
       const frame = sender.pool.frameFrom(bytes);
       if (frame === undefined) throw new Error('the pool of the comparison has too few pages');
@@ -76,7 +81,7 @@ export class Traffic {
   /** As far as room and window allow; runs in the sending domain. */
   private send(): void {
     const { port } = this.ends.sender;
-    const allowed = Math.min(this.total, this.received + WINDOW);
+    const allowed = Math.min(this.total, this.received + this.window);
     while (this.sent < allowed) {
       if (!port.send(this.frames[this.sent & (FRAMES - 1)] as LeasedFrame)) return;
       this.sent += 1;
@@ -86,6 +91,6 @@ export class Traffic {
   private arrived(): void {
     this.received += 1;
     if (this.received === this.total) this.finished?.();
-    else if ((this.received & 31) === 0) this.ends.sender.domain.defer(this.sending);
+    else if (this.sent - this.received <= this.window >> 1) this.ends.sender.domain.defer(this.sending);
   }
 }
