@@ -1,4 +1,4 @@
-import { domainId, type EventChannelPort } from '@netchannel2/xen';
+import { domainId, type EventChannelPort, GrantStatus, grantRef } from '@netchannel2/xen';
 import { VirtualTimeScheduler } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SimulatedDomain } from './guest/simulated-domain';
@@ -173,6 +173,50 @@ describe('machine', () => {
     expect(() => guest.run(() => {})).toThrow(/has ended/);
   });
 
+  it('writes nothing of an ended domain', () => {
+    const area = guest.memory.allocate(1);
+    const target = guest.memory.allocate(1);
+    if (area === undefined || target === undefined) throw new Error('no memory');
+    const publications = guest.grants.entries?.createPublications(4);
+    const batch = guest.foreign.createCopyBatch(4);
+    const mine = port(guest.events.allocateUnbound(dom0.id));
+    const { id } = guest;
+    // Its own code may be what ends it.
+    guest.run(() => machine.destroyDomain(id));
+    const { bytes } = machine.hypervisor.memory;
+    const before = bytes.slice();
+
+    guest.scheduler.schedule(() => expect.unreachable());
+    expect(guest.events.allocateUnbound(dom0.id)).toBe('ESRCH');
+    expect(guest.events.bindInterdomain(dom0.id, mine)).toBe('ESRCH');
+    guest.events.notify(mine);
+    guest.events.close(mine);
+    guest.events.listen(mine, () => expect.unreachable())();
+    publications?.addFullPage(grantRef(8), dom0.id, area.frame, false);
+    publications?.publish();
+    expect(guest.foreign.map(dom0.id, [grantRef(8)], 'readwrite')).toBe(GrantStatus.generalError);
+    batch.addFromGrant(dom0.id, grantRef(8), 0, target, 0, 64);
+    batch.submit();
+    expect(batch.status(0)).not.toBe(GrantStatus.okay);
+    expect(guest.grants.share(dom0.id, 1, 'readwrite')).toBeUndefined();
+    guest.memory.copyIn(area, 0, new Uint8Array([1, 2, 3]));
+
+    expect(Buffer.compare(bytes, before)).toBe(0);
+  });
+
+  it('drops what a domain waits for when it ends or crashes', () => {
+    for (const finish of [
+      (id: number) => machine.destroyDomain(id),
+      (id: number) => machine.crashDomain(id, 'test'),
+    ]) {
+      const other = machine.createDomain();
+      const timer = other.scheduler.schedule(() => expect.unreachable(), 1);
+      expect(other.scheduler.waiting).toBe(1);
+      finish(other.id);
+      expect([timer.closed, other.scheduler.waiting]).toEqual([true, 0]);
+    }
+  });
+
   it('tells of a crash and runs the domain no more', async () => {
     const crashes: string[] = [];
     machine.crashes$.subscribe(({ domid, reason }) => crashes.push(`${domid} ${reason}`));
@@ -222,7 +266,7 @@ describe('machine under virtual time', () => {
     expect(events).toBe(0);
     scheduler.flush();
     expect(events).toBe(1);
-    expect(guest.scheduler).toBe(scheduler);
+    expect(guest.scheduler.now()).toBe(scheduler.now());
     machine.shutdown();
   });
 

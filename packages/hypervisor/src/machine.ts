@@ -102,7 +102,7 @@ export class Machine {
       loop: this.#thread.loop,
       clock: this.#thread.clock,
       scheduler: this.scheduler,
-      createGrants: (guest) => bootGuestGrants(this.hypervisor, guest, this.scheduler),
+      createGrants: (guest) => bootGuestGrants(this.hypervisor, guest),
       openStore: (events) => this.#openStore(id, privileged, block, events),
     });
     this.#thread.add(domain);

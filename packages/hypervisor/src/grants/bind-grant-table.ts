@@ -1,5 +1,4 @@
 import { GrantTableOperations, type GrantTableOptions, GuestGrantTable } from '@netchannel2/grant-table';
-import type { SchedulerLike } from 'rxjs';
 import { Counter, counterBase } from '../accounting/counters';
 import { Block, DomainKind } from '../domains/domain-block';
 import type { GuestBoot, GuestGrants } from '../guest/simulated-domain';
@@ -17,11 +16,7 @@ function argumentPages(maxFrames: number): number {
 }
 
 /** The grant table of a guest kernel that boots. */
-export function bootGuestGrants(
-  hypervisor: Hypervisor,
-  guest: GuestBoot,
-  scheduler: SchedulerLike,
-): GuestGrants {
+export function bootGuestGrants(hypervisor: Hypervisor, guest: GuestBoot): GuestGrants {
   const { memory, grants } = hypervisor;
   const argument = guest.memory.allocate(
     argumentPages(memory.words[guest.block + Block.maximumGrantFrames] as number),
@@ -35,7 +30,7 @@ export function bootGuestGrants(
       argument,
       halfwords: memory.halfwords,
       memory: guest.memory,
-      scheduler,
+      scheduler: guest.scheduler,
       access: memory.kernels.entries,
       counters: memory.doubles,
       publishedCounter: counters + Counter.grantsPublished,

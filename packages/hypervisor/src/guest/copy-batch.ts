@@ -23,8 +23,8 @@ const NO_FRAME = -1;
  * so that what is always 0 (the upper word of references and frames) is never written.
  */
 export class SimulatedCopyBatch implements GrantCopyBatch {
-  readonly #words: Int32Array;
-  readonly #first: number;
+  #words: Int32Array;
+  #first: number;
   #next: number;
   #length = 0;
 
@@ -119,6 +119,13 @@ export class SimulatedCopyBatch implements GrantCopyBatch {
   status(index: number): GrantStatus {
     const word = this.#words[this.#first + index * COPY_WORDS + STATUS] as number;
     return ((word << 16) >> 16) as GrantStatus;
+  }
+
+  /** The domain has ended and its memory is not its own any more: elements go into a copy nobody reads. */
+  detach(): void {
+    this.#words = new Int32Array(this.capacity * COPY_WORDS);
+    this.#first = 0;
+    this.clear();
   }
 
   clear(): void {

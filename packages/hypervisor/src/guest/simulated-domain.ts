@@ -14,6 +14,7 @@ import { ESRCH } from '../domains/errors';
 import type { Hypervisor } from '../hypervisor';
 import type { CpuClock } from '../run/cpu-clock';
 import { DeferredQueue } from '../run/deferred-queue';
+import { DomainScheduler } from '../run/domain-scheduler';
 import type { RunLoop, Runnable } from '../run/run-loop';
 import type { GuestStore } from '../store/guest-store';
 import type { GrantHypercall } from './hypercall';
@@ -48,6 +49,7 @@ export interface GuestBoot {
   readonly memory: SimulatedMemory;
   readonly hypercall: GrantHypercall;
   readonly version: 1 | 2;
+  readonly scheduler: SchedulerLike;
 }
 
 /** A domain of the simulated Xen: the kernel of a guest, and what its drivers see. */
@@ -58,7 +60,7 @@ export class SimulatedDomain implements Domain, Runnable {
   readonly foreign: SimulatedForeignMemory;
   readonly events: SimulatedEventChannels;
   readonly store: XenStore;
-  readonly scheduler: SchedulerLike;
+  readonly scheduler: DomainScheduler;
   readonly capabilities: DomainCapabilities;
   /** Owned by the run loop. */
   queued = false;
@@ -86,11 +88,18 @@ export class SimulatedDomain implements Domain, Runnable {
     this.#loop = surroundings.loop;
     this.#clock = surroundings.clock;
     this.#counters = counterBase(block);
-    this.scheduler = surroundings.scheduler;
+    this.scheduler = new DomainScheduler(surroundings.scheduler);
     const hypercall: GrantHypercall = (command, address, count) =>
       this.#ended ? ESRCH : hypervisor.grantTableOp(id, command, address, count);
     this.memory = new SimulatedMemory(domains, block);
-    this.#guestGrants = surroundings.createGrants({ id, block, memory: this.memory, hypercall, version });
+    this.#guestGrants = surroundings.createGrants({
+      id,
+      block,
+      memory: this.memory,
+      hypercall,
+      version,
+      scheduler: this.scheduler,
+    });
     this.grants = this.#guestGrants.table;
     this.foreign = new SimulatedForeignMemory(domains, id, block, this.memory, hypercall);
     this.events = new SimulatedEventChannels(
@@ -167,13 +176,17 @@ export class SimulatedDomain implements Domain, Runnable {
   halt(): void {
     this.#ended = true;
     this.#deferred.clear();
+    this.scheduler.end();
+    this.events.stop();
+    this.#clock.retire(this.#counters);
+    // Who sleeps in a poll notes in the domain's record that it woke.
+    this.#hypervisor.pollers.wakeAll(this.id);
   }
 
   /** After Xen took everything: whoever still holds objects of the domain reaches nothing through them. */
   end(): void {
     this.halt();
     this.#guestStore.stop();
-    this.events.stop();
     this.#guestGrants.stop();
     this.foreign.detachAll();
     this.memory.stop();

@@ -25,7 +25,7 @@ type Handler = () => void;
 export class SimulatedEventChannels implements EventChannels {
   readonly #words: Int32Array;
   readonly #doubles: Float64Array;
-  /** 0 once the domain has ended: there, no port is valid. */
+  /** 0 once the domain has ended: from then on nothing is read or written. */
   #block: number;
   #counters: number;
   readonly #info: number;
@@ -56,11 +56,15 @@ export class SimulatedEventChannels implements EventChannels {
   }
 
   allocateUnbound(remote: DomainId): EventChannelPort | Errno {
+    // The id may be another domain's by then.
+    if (this.#block === 0) return 'ESRCH';
     this.#countHypercall();
     return portOrErrno(this.operations.allocateUnbound(this.domid, DOMID_SELF, remote));
   }
 
   bindInterdomain(remote: DomainId, remotePort: EventChannelPort): EventChannelPort | Errno {
+    // The id may be another domain's by then.
+    if (this.#block === 0) return 'ESRCH';
     this.#countHypercall();
     return portOrErrno(this.operations.bindInterdomain(this.domid, remote, remotePort));
   }
@@ -74,6 +78,7 @@ export class SimulatedEventChannels implements EventChannels {
   }
 
   notify(port: EventChannelPort): void {
+    if (this.#block === 0) return;
     const counter = this.#counters + Counter.notifications;
     this.#doubles[counter] = (this.#doubles[counter] as number) + 1;
     this.delivery.send(this.#block, port);

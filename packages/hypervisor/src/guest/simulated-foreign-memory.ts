@@ -39,7 +39,8 @@ export class SimulatedForeignMemory implements ForeignMemory {
   readonly #window: MappingWindow;
   readonly #mappings = new Set<Mapping>();
   /** Batches have no end of their own: their buffers go back when nobody holds them any more. */
-  readonly #batchBuffers: FinalizationRegistry<SimulatedArea>;
+  readonly #batchBuffers: FinalizationRegistry<BatchMemory>;
+  readonly #batches = new Set<WeakRef<SimulatedCopyBatch>>();
 
   constructor(
     private readonly domains: DomainTable,
@@ -57,11 +58,16 @@ export class SimulatedForeignMemory implements ForeignMemory {
     const windowBase = words[block + Block.windowBase] as number;
     const end = (words[block + Block.physmapBase] as number) + (words[block + Block.physmapLength] as number);
     this.#window = new MappingWindow(windowBase, end - windowBase);
-    this.#batchBuffers = new FinalizationRegistry((area) => this.memory.free(area));
+    this.#batchBuffers = new FinalizationRegistry(({ buffer, batch }) => {
+      this.#batches.delete(batch);
+      this.memory.free(buffer);
+    });
   }
 
   map(owner: DomainId, refs: readonly GrantRef[], access: GrantAccess): MappedPages | GrantStatus {
     const count = refs.length;
+    // Once the domain has ended its buffer is nobody's to write to.
+    if (this.#buffer.byteLength === 0) return GrantStatus.generalError;
     if (count === 0) return GrantStatus.badGrantRef;
     const first = this.#window.allocate(count);
     if (first < 0) return GrantStatus.noSpace;
@@ -93,14 +99,18 @@ export class SimulatedForeignMemory implements ForeignMemory {
       throw new RangeError(`domain ${this.domid} has no memory left for a copy batch; give it more pages`);
     }
     const batch = new SimulatedCopyBatch(capacity, buffer, this.domid, this.domains.frames, this.hypercall);
-    this.#batchBuffers.register(batch, buffer);
+    const weak = new WeakRef(batch);
+    this.#batches.add(weak);
+    this.#batchBuffers.register(batch, { buffer, batch: weak });
     return batch;
   }
 
-  /** The domain has ended and Xen removed its mappings: whoever still holds an area sees nothing through it. */
+  /** The domain has ended and Xen removed its mappings: whoever still holds an area or a batch reaches nothing. */
   detachAll(): void {
     for (const mapping of this.#mappings) mapping.area.detach(this.domains.memory.deadArea);
     this.#mappings.clear();
+    for (const batch of this.#batches) batch.deref()?.detach();
+    this.#batches.clear();
   }
 
   /** Maps until the first failure; `handles` and `frames` receive what was mapped. */
@@ -171,6 +181,11 @@ export class SimulatedForeignMemory implements ForeignMemory {
     this.#unmapAll(mapping.firstFrame, mapping.handles);
     this.#window.free(mapping.firstFrame, mapping.handles.length);
   }
+}
+
+interface BatchMemory {
+  readonly buffer: SimulatedArea;
+  readonly batch: WeakRef<SimulatedCopyBatch>;
 }
 
 class Mapping implements MappedPages {

@@ -1,7 +1,7 @@
 /**
  * Whose CPU time it is. Time is charged when the context changes, once per upcall and not per event.
  */
-import { Counter } from '../accounting/counters';
+import { Counter, SCRATCH_COUNTERS } from '../accounting/counters';
 
 /** Nobody's time: the machine itself, timers, other code on this thread. */
 const NOBODY = -1;
@@ -27,6 +27,13 @@ export class CpuClock {
   /** Ends whatever is being charged: the thread turns to other things. */
   park(): void {
     if (this.#current !== NOBODY) this.leave(NOBODY);
+  }
+
+  /** The domain whose counters are at `base` has ended: the rest of its turn is not charged there. */
+  retire(base: number): void {
+    if (this.#current !== base) return;
+    this.#charge();
+    this.#current = SCRATCH_COUNTERS;
   }
 
   leave(previous: number): void {

@@ -46,7 +46,7 @@ export function joinMachine(handle: DomainHandle, scheduler?: SchedulerLike): Jo
     loop: thread.loop,
     clock: thread.clock,
     scheduler: scheduler ?? asyncScheduler,
-    createGrants: (guest) => bootGuestGrants(hypervisor, guest, scheduler ?? asyncScheduler),
+    createGrants: (guest) => bootGuestGrants(hypervisor, guest),
     openStore: (events) => openStore(handle, hypervisor, block, events),
   });
   thread.add(domain);
