@@ -4,8 +4,6 @@ import {
   MessageType,
   messageHeader,
   PROD,
-  RING_B,
-  ringStructWord,
   writeBypassSetup,
 } from '@netchannel2/netchannel2';
 import { netfront2Driver } from '@netchannel2/netfront2';
@@ -18,6 +16,7 @@ import {
   WiredDevice,
 } from '@netchannel2/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { BypassIntruder } from './bypass-intruder';
 import { BypassSite } from './bypass-site';
 
 /** Half as many offers, and an eighth as many messages on bypass rings; `soak:bypass` sets more. */
@@ -216,30 +215,6 @@ function placed({ ring, notify, port, link }: RawVif2Backend, words: Int32Array)
   else notify();
 }
 
-/** Writes as the second guest into its ring of the bypass, and notifies the first one by that guest's port. */
-class Intruder {
-  private produced: number;
-  private readonly struct: number;
-
-  constructor(private readonly site: BypassSite) {
-    this.struct = ringStructWord(site.controlPage, RING_B);
-    this.produced = Atomics.load(site.controlPage.words, this.struct + PROD);
-  }
-
-  say(words: readonly number[], shown = words.length * 4): void {
-    const { words: memory, base, byteLength } = this.site.ringB;
-    for (const [index, word] of words.entries())
-      memory[(base + ((this.produced + 4 * index) & (byteLength - 1))) >> 2] = word;
-    this.produced = (this.produced + shown) | 0;
-    this.claim(PROD, this.produced);
-  }
-
-  claim(index: number, value: number): void {
-    Atomics.store(this.site.controlPage.words, this.struct + index, value | 0);
-    this.site.notifyBypass(1);
-  }
-}
-
 describe('the other end of a bypass', () => {
   let site: BypassSite;
   beforeEach(async () => {
@@ -264,7 +239,7 @@ describe('the other end of a bypass', () => {
 
   const FORBIDDEN = [0, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17, 18, 254];
   it.each(FORBIDDEN)('message type %i breaks it, and nothing else', async (type) => {
-    new Intruder(site).say(message(type, ...new Array<number>(15).fill(1)));
+    new BypassIntruder(site).say(message(type, ...new Array<number>(15).fill(1)));
     await expectBroken();
   });
 
@@ -277,12 +252,12 @@ describe('the other end of a bypass', () => {
     ['a small packet with a fragment', [messageHeader(2, 0, 32), 1, 4, 0, 0, 100, 8, 0]],
     ['a PAD in the middle of the ring', message(255, 0, 0, 0)],
   ])('%s breaks it', async (_, words) => {
-    new Intruder(site).say(words);
+    new BypassIntruder(site).say(words);
     await expectBroken();
   });
 
   it('an index that jumps breaks it', async () => {
-    new Intruder(site).claim(PROD, 0x40000000);
+    new BypassIntruder(site).claim(PROD, 0x40000000);
     await expectBroken();
   });
 
@@ -306,7 +281,7 @@ describe('the other end of a bypass', () => {
     const random = new SeededRandom(11);
     let mutations = 0;
     while (mutations < MUTATIONS >> 3) {
-      const intruder = new Intruder(site);
+      const intruder = new BypassIntruder(site);
       for (let said = 0; site.states().length > 0 && said < 50; said += 1) {
         mutations += 1;
         const type = random.integer(0, 3) === 0 ? random.integer(0, 255) : random.integer(2, 4);

@@ -19,6 +19,7 @@ import {
 import type { FramePort } from '@netchannel2/xen';
 import { describe, expect, it } from 'vitest';
 import { HostilePeer } from './hostile-peer';
+import { BURST, RawWriter } from './raw-writer';
 import { numberedFrame } from './vif2-pair';
 
 const MUTATIONS = Number(process.env.VIF2_FUZZ_MUTATIONS ?? 2_000);
@@ -194,4 +195,42 @@ describe.each([1, 2] as const)('table version %i of the attacker', (version) => 
     },
     TIMEOUT,
   );
+});
+
+it('a frontend that finishes what its neighbour was sent ends its own connection, and the neighbour’s packet stays', async () => {
+  const site = new Site(SEED);
+  const [own, other] = [site.guest, site.neighbour].map((guest) => {
+    const backend = netback2Driver({ poolPages: 64 });
+    return new WiredDevice({
+      guest,
+      host: site.host,
+      frontend: rawVif2FrontendDriver(),
+      backend,
+      clock: site.clock,
+    });
+  });
+  if (own === undefined || other === undefined) throw new Error('two were made');
+  const writers: RawWriter[] = [];
+  for (const device of [own, other]) {
+    await device.connect();
+    const writer = new RawWriter(device.frontend);
+    writer.show(BURST);
+    writers.push(writer);
+    await site.clock.settle();
+    writer.hear();
+  }
+  expect(other.backend.send(numberedFrame(1514, 1))).toBe(true);
+  await site.clock.settle();
+  const id = writers[1]?.hear()[0]?.word ?? -1;
+  const finish = [3 | (8 << 16), id];
+  writers[0]?.show(finish);
+  await site.clock.settle();
+  expect([own.failures.length, other.failures.length, other.backend.unfinished]).toEqual([1, 0, 1]);
+  writers[1]?.show(finish);
+  await site.clock.settle();
+  expect([other.failures.length, other.backend.unfinished]).toEqual([0, 0]);
+  for (const device of [own, other]) await device.remove();
+  await site.clock.advance(1000);
+  expect(site.machine.leaks()).toEqual([]);
+  site.machine.shutdown();
 });
