@@ -6,10 +6,12 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bundleWorker, type WorkerBundle } from '../../workers/worker-bundle';
+import { SoakProgress } from '../soak-progress';
 import { A, B, C, GrantBench } from '../vectors/grant-bench';
-import { type ForwardingTally, type ForwardingTask, RaceControl } from './race-control';
+import { type ForwardingTally, type ForwardingTask, RaceControl, RacePatience } from './race-control';
 
 const CYCLES = Number(process.env.GRANT_RACE_CYCLES ?? 20_000);
+const SOAK = process.env.GRANT_RACE_CYCLES !== undefined;
 const OUTER = 8;
 const INNER = [9, 10] as const;
 /** An entry of C's that lets B write to a page the race has nothing to do with. */
@@ -60,7 +62,12 @@ describe('copies through a transitive grant while it is withdrawn', () => {
       { source, dest: { frame: b.ownFrame }, length: 64 },
       { source, dest: { dom: C, ref: SINK }, length: 64 },
     ];
+    const kind = `forwarding, sender of version ${inner}, kernel ${plain ? 'off' : 'on'}`;
+    const patience = new RacePatience(b.words, control + RaceControl.cycles);
+    const progress = new SoakProgress(kind, CYCLES, SOAK);
     while (read(RaceControl.cycles) < CYCLES) {
+      progress.at(read(RaceControl.cycles));
+      patience.tried();
       const [result, statuses] = b.copyBatch(copies);
       if (result !== 0) throw new Error(`the hypercall answered ${result}`);
       statuses.forEach((status, index) => {
@@ -77,7 +84,7 @@ describe('copies through a transitive grant while it is withdrawn', () => {
     Atomics.store(b.words, control + RaceControl.stop, 1);
     const [guests] = (await answer) as [ForwardingTally];
     await worker.terminate();
-    if (process.env.GRANT_RACE_CYCLES !== undefined) {
+    if (SOAK) {
       process.stdout.write(`${JSON.stringify({ inner, plain, ...guests, ...tally })}\n`);
     }
     expect(tally.secrets).toBe(0);

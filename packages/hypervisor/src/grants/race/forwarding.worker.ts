@@ -4,7 +4,13 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { MachineMemory } from '../../machine/machine-memory';
-import { type EntryPlace, type ForwardingTally, type ForwardingTask, RaceControl } from './race-control';
+import {
+  type EntryPlace,
+  type ForwardingTally,
+  type ForwardingTask,
+  RaceControl,
+  RacePatience,
+} from './race-control';
 
 const task = workerData as ForwardingTask;
 const { words, kernels } = MachineMemory.attach(task.memory);
@@ -16,6 +22,7 @@ const LOOKS = 20;
 /** How often the receiver is waited for, at most. */
 const PATIENCE = 2000;
 const tally: ForwardingTally = { cycles: 0, flips: 0, revokedInUse: 0 };
+const patience = new RacePatience(words, control + RaceControl.uses);
 
 function fill(value: number): void {
   for (const page of pages)
@@ -55,7 +62,10 @@ function waitForUses(index: number): void {
 
 function revoke(entry: EntryPlace, version: number): void {
   const { revokeV1, revokeV2 } = kernels.entries;
-  while (!(version === 2 ? revokeV2(entry.word, entry.status) : revokeV1(entry.word))) tally.revokedInUse++;
+  while (!(version === 2 ? revokeV2(entry.word, entry.status) : revokeV1(entry.word))) {
+    tally.revokedInUse++;
+    patience.tried();
+  }
 }
 
 parentPort?.postMessage('ready');

@@ -12,6 +12,35 @@ export const RaceControl = {
   uses: 3,
 } as const;
 
+/**
+ * A side that gets no further lets the other run after so many tries: where the two share a processor with others, it may be
+ * the other's turn.
+ */
+const TRIES = 500;
+const PAUSE_MILLISECONDS = 0.1;
+
+/** How long one side has been trying in vain. */
+export class RacePatience {
+  #tries = 0;
+  #seen = 0;
+
+  /** @param index of a word that changes when the other side gets further. */
+  constructor(
+    private readonly words: Int32Array,
+    private readonly index: number,
+  ) {}
+
+  /** One more try. */
+  tried(): void {
+    const value = Atomics.load(this.words, this.index);
+    if (value !== this.#seen) this.#tries = 0;
+    this.#seen = value;
+    if (++this.#tries < TRIES) return;
+    this.#tries = 0;
+    Atomics.wait(this.words, this.index, value, PAUSE_MILLISECONDS);
+  }
+}
+
 /** What the guest counted. */
 export interface RaceTally {
   cycles: number;

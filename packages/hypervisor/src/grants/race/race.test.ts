@@ -5,10 +5,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Machine } from '../../machine';
 import { transferList } from '../../workers/domain-handle';
 import { bundleWorker, type WorkerBundle } from '../../workers/worker-bundle';
-import { RaceControl, type RaceTally } from './race-control';
+import { SoakProgress } from '../soak-progress';
+import { RaceControl, RacePatience, type RaceTally } from './race-control';
 
 /** Times the guest publishes and revokes, at least; a soak raises them. */
 const CYCLES = Number(process.env.GRANT_RACE_CYCLES ?? 20_000);
+const SOAK = process.env.GRANT_RACE_CYCLES !== undefined;
 /** Uses of dom0's between two looks at the guest's table. */
 const LOOK_EVERY = 64;
 /** Rounds of dom0's from one mapping to the next. */
@@ -41,6 +43,7 @@ describe.each([1, 2] as const)(
       if (own === undefined) throw new Error('no memory');
       const guest = domainId(handle.domid);
       const batch = dom0.foreign.createCopyBatch(4);
+      const patience = new RacePatience(words, control + RaceControl.cycles);
       let succeeded = 0;
       let tried = 0;
       const unexpected = new Set<number>();
@@ -54,6 +57,7 @@ describe.each([1, 2] as const)(
       const wrongPins: unknown[] = [];
       const pins = (ref: GrantRef) =>
         machine.grantEntries(guest)?.entries.find((entry) => entry.ref === ref)?.use?.pin ?? 0;
+      const progress = new SoakProgress(`cycles of version ${version}`, CYCLES, SOAK);
       for (let round = 0; Atomics.load(words, control + RaceControl.cycles) < CYCLES; round++) {
         const ref = refs[Atomics.load(words, control + RaceControl.live)] as GrantRef;
         batch.clear();
@@ -62,6 +66,8 @@ describe.each([1, 2] as const)(
         batch.submit();
         for (let index = 0; index < batch.length; index++) note(batch.status(index));
         if (round % LOOK_EVERY === 0 && pins(ref) !== 0) wrongPins.push(['idle', pins(ref)]);
+        if (round % LOOK_EVERY === 0) progress.at(Atomics.load(words, control + RaceControl.cycles));
+        patience.tried();
         if (round % MAP_EVERY !== 0) continue;
         const mapping = dom0.foreign.map(guest, [ref], 'readwrite');
         note(typeof mapping === 'number' ? mapping : 0);
@@ -88,7 +94,7 @@ describe.each([1, 2] as const)(
       expect(machine.accounting(dom0.id)?.mappings).toBe(0);
       expect(machine.leaks()).toEqual([]);
       machine.shutdown();
-      if (process.env.GRANT_RACE_CYCLES !== undefined) {
+      if (SOAK) {
         process.stdout.write(
           `v${version}: ${JSON.stringify(tally)}, ${succeeded} of ${tried} uses by dom0\n`,
         );

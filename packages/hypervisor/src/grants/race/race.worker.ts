@@ -6,7 +6,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { domainId, type GrantRef, NO_GRANT_REF, type Page } from '@netchannel2/xen';
 import type { DomainHandle } from '../../workers/domain-handle';
 import { joinMachine } from '../../workers/join-machine';
-import { RaceControl, type RaceTally } from './race-control';
+import { RaceControl, RacePatience, type RaceTally } from './race-control';
 
 interface Task {
   readonly handle: DomainHandle;
@@ -36,6 +36,7 @@ const tally: RaceTally = {
   broken: 0,
 };
 const { words } = domain.memory.allocate(1) ?? { words: new Int32Array(0) };
+const patience = new RacePatience(words, control + RaceControl.uses);
 const area = domain.memory.allocate(PAGES);
 const { entries } = domain.grants;
 if (entries === undefined || area === undefined) throw new Error('no entries or no memory');
@@ -83,6 +84,7 @@ function cycle(page: Page, other: Page, index: number): void {
   // What dom0 begins from here on may find the entry gone; what it has begun, the revoke must see.
   while (!entries?.revoke(ref)) {
     checkInUse(ref);
+    patience.tried();
     if (Atomics.load(words, control + RaceControl.stop) === 2) return;
   }
   // One reference is live at a time: now neither of its pages can be reached.
