@@ -60,7 +60,10 @@ function* grantMeasurements(): Generator<readonly [string, Measure]> {
     for (const [name, operation] of GRANT_OPERATIONS) {
       const path = `grant/${name}-v${version}`;
       yield [`${path}/one-thread`, rate((options) => oneThreadGrantRate(version, operation, options))];
-      yield [`${path}/two-workers`, rate((options) => twoWorkersGrantRate(version, operation, options))];
+      const twoWorkers = (table: 'shared' | 'apart') =>
+        rate((options) => twoWorkersGrantRate(version, operation, options, table));
+      yield [`${path}/two-workers`, twoWorkers('shared')];
+      yield [`${path}/two-workers-apart`, twoWorkers('apart')];
     }
   }
 }

@@ -42,14 +42,25 @@ export async function oneThreadGrantRate(
   return rate;
 }
 
-/** Operations per second of one thread while a second domain, on another, does the same with the same granter's table. */
+/**
+ * Operations per second of one thread while a second domain, on another, does the same: with the same granter's table, or, as a
+ * baseline, on a machine of its own. What two busy threads cost each other without sharing anything is the processor's.
+ */
 export async function twoWorkersGrantRate(
   version: GrantTableVersion,
   operation: GrantOperation,
   options: RateOptions,
+  table: 'shared' | 'apart',
 ): Promise<Rate> {
   const granter = new Granter(version);
-  const rival = await Rival.start(granter, version, operation.kind === 'publish-revoke' ? COPIES : operation);
+  // Takes the locks of a machine with several threads, with or without a rival in it.
+  granter.machine.hypervisor.goConcurrent();
+  const rivalled = table === 'shared' ? granter : new Granter(version);
+  const rival = await Rival.start(
+    rivalled,
+    version,
+    operation.kind === 'publish-revoke' ? COPIES : operation,
+  );
   try {
     const work = working(granter, operation);
     const before = rival.rounds;
@@ -58,6 +69,7 @@ export async function twoWorkersGrantRate(
     return rate;
   } finally {
     await rival.stop();
+    if (rivalled !== granter) rivalled.machine.shutdown();
     granter.machine.shutdown();
   }
 }

@@ -69,11 +69,13 @@ export class Hypervisor {
     this.grants = options.grantOperations(this.grantHost);
     this.thread = this.allocator.allocateXenPages(1) >>> 2;
     this.#grace = new GracePeriod(memory);
-    if (this.thread === 0 || !this.#grace.register(this.thread)) {
+    const number = this.thread === 0 ? -1 : this.#grace.register(this.thread);
+    if (number < 0) {
       throw new RangeError(
         'the machine has no room for another thread: it has 64, and a page of memory for each',
       );
     }
+    memory.kernels.useLane(number);
   }
 
   /** From now on other threads make hypercalls too. */

@@ -20,14 +20,7 @@ import { acquireForCopy, releaseGrant } from './acquire-for-copy';
 import { CopySide } from './copy-side';
 import { type GrantMachine, liveTable } from './machine';
 import { resolveFrame } from './resolve-frame';
-import {
-  addOwn,
-  addShared,
-  COUNT_BYTES_COPIED_BY,
-  COUNT_BYTES_COPIED_FOR,
-  COUNT_BYTES_COPIED_FOR_ODD,
-  COUNT_COPIES,
-} from './table-block';
+import { addBytesCopiedFor, addOwn, COUNT_BYTES_COPIED_BY, COUNT_COPIES } from './table-block';
 
 const PAGE_BYTES = 4096;
 const ELEMENT_WORDS = COPY_BYTES >>> 2;
@@ -224,6 +217,5 @@ function countFor(machine: GrantMachine, side: CopySide, caller: number, length:
   const owner = side.innerDomid >= 0 ? side.innerDomid : side.owner;
   if (owner === caller) return;
   const block = owner === side.owner ? side.block : liveTable(machine, owner);
-  const counter = (caller & 1) === 0 ? COUNT_BYTES_COPIED_FOR : COUNT_BYTES_COPIED_FOR_ODD;
-  if (block !== 0) addShared(machine.words, block + counter, length);
+  if (block !== 0) addBytesCopiedFor(machine.words, block, caller, length);
 }

@@ -49,9 +49,8 @@ import { getStatusFrames, setupTable, tableFrame } from './setup-table';
 import { swapGrantRefs } from './swap-grant-ref';
 import {
   addOwn,
+  bytesCopiedFor,
   COUNT_BYTES_COPIED_BY,
-  COUNT_BYTES_COPIED_FOR,
-  COUNT_BYTES_COPIED_FOR_ODD,
   COUNT_COPIES,
   COUNT_ELEMENTS,
   COUNT_HYPERCALLS,
@@ -242,7 +241,7 @@ export class GrantTableOperations {
       elements: count(COUNT_ELEMENTS),
       hypercalls: count(COUNT_HYPERCALLS),
       bytesCopiedBy: count(COUNT_BYTES_COPIED_BY),
-      bytesCopiedFor: count(COUNT_BYTES_COPIED_FOR) + count(COUNT_BYTES_COPIED_FOR_ODD),
+      bytesCopiedFor: block === 0 ? 0 : bytesCopiedFor(machine.words, block),
       activeGrants: countActive(machine, domid),
       mappings: block === 0 ? 0 : (machine.words[block + MAPPINGS] as number),
     };

@@ -2,7 +2,7 @@
  * The fixed record of one domain's grant table, in the block the host keeps per domain. Offsets are in 32-bit words.
  *
  * The groups lie on cache lines of their own: what every operation reads and only growth or a version change writes;
- * the table lock; the maptrack; counters of the domain's own thread; counters other threads add to.
+ * the table lock; the maptrack; counters of the domain's own thread; a lane for each thread that works on the table.
  *
  * Lists hold positions, not addresses: of shared frames, active entries and maptrack entries the index of the first
  * 32-bit word, of status frames the index of the first 16-bit word.
@@ -11,7 +11,7 @@
  */
 
 /** Bytes the host reserves per domain, zero when the machine starts. */
-export const GRANT_TABLE_BLOCK_BYTES = 512;
+export const GRANT_TABLE_BLOCK_BYTES = 1024;
 
 /** 1 or 2; 0 while the domain has no table. */
 export const VERSION = 0;
@@ -31,7 +31,7 @@ export const TABLE_DOMID = 11;
 /** Where the lists lie, for giving them back. */
 export const LISTS_ADDRESS = 12;
 export const LISTS_PAGES = 13;
-/** With the words 48 and 96 behind it, in which kernels count themselves; see table-lock.ts. */
+/** See table-lock.ts; kernels count themselves in the lanes. */
 export const TABLE_LOCK = 16;
 /** Sub-page and transitive copies in flight; while there are any, version 2 stays. */
 export const V2_OPERATIONS = 17;
@@ -52,9 +52,18 @@ export const COUNT_COPIES = 52;
 export const COUNT_BYTES_COPIED_BY = 54;
 export const COUNT_ELEMENTS = 56;
 export const COUNT_HYPERCALLS = 58;
-/** Added to by other domains' threads: one for callers of even ids, one for odd ones, on lines of their own. */
-export const COUNT_BYTES_COPIED_FOR = 80;
-export const COUNT_BYTES_COPIED_FOR_ODD = 96;
+
+/**
+ * What threads write while they work on the table lies in lanes, a cache line each: each thread has its own, or shares it where
+ * there are more than eight.
+ */
+export const LANES = 8;
+export const FIRST_LANE = 128;
+export const LANE_WORDS = 16;
+/** In each lane: kernels that hold the table. */
+export const LANE_KERNELS = 0;
+/** In each lane: a 64-bit counter, low word first. */
+export const LANE_BYTES_COPIED_FOR = 2;
 
 /** Adds to a counter only this domain's own thread writes. */
 export function addOwn(words: Int32Array, index: number, amount: number): void {
@@ -64,9 +73,24 @@ export function addOwn(words: Int32Array, index: number, amount: number): void {
 }
 
 /** Adds to a counter several threads write. */
-export function addShared(words: Int32Array, index: number, amount: number): void {
+function addShared(words: Int32Array, index: number, amount: number): void {
   const before = Atomics.add(words, index, amount) >>> 0;
   if (before + amount > 0xffff_ffff) Atomics.add(words, index + 1, 1);
+}
+
+/** Adds to what the table's domain has had copied; of any thread's. */
+export function addBytesCopiedFor(words: Int32Array, block: number, caller: number, length: number): void {
+  const lane = block + FIRST_LANE + (caller & (LANES - 1)) * LANE_WORDS;
+  addShared(words, lane + LANE_BYTES_COPIED_FOR, length);
+}
+
+/** The sum of {@link addBytesCopiedFor} and of what kernels counted. */
+export function bytesCopiedFor(words: Int32Array, block: number): number {
+  let sum = 0;
+  for (let lane = 0; lane < LANES; lane++) {
+    sum += readCounter(words, block + FIRST_LANE + lane * LANE_WORDS + LANE_BYTES_COPIED_FOR);
+  }
+  return sum;
 }
 
 /** A counter's value; exact up to 2^53. */

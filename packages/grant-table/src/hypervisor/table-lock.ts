@@ -5,22 +5,22 @@
  * keeps new readers out, but not a reader that already holds another table: such nested readers wait for an active
  * writer only, and an active writer waits for nothing, so tables need no order among each other.
  *
- * Kernels, which never wait, count themselves in one of two words on cache lines of their own, so that callers on two CPUs do
- * not wait for one line at every copy: a kernel adds itself, then looks whether there is a writer; a writer says that it is at
- * it, then waits until the kernels have left.
+ * Kernels, which never wait, count themselves in the lane of their thread (table-block.ts), so that callers on two CPUs do not
+ * wait for one cache line at every copy: a kernel adds itself, then looks whether there is a writer; a writer says that it is at
+ * it, then waits until the kernels have left all lanes.
  *
  * Waiting spins first, then sleeps in short turns: nobody has to wake sleepers, so unlocking stays one operation.
  *
  * @packageDocumentation
  */
+import { FIRST_LANE, LANE_KERNELS, LANE_WORDS, LANES, TABLE_LOCK } from './table-block';
 
 const WRITER_ACTIVE = 1 << 31;
 const WRITER_WAITING = 1 << 30;
 const READERS = WRITER_WAITING - 1;
 
-/** From the lock's word to the two that count kernels; see table-block.ts. */
-const EVEN_KERNELS = 48;
-const ODD_KERNELS = 96;
+/** From the lock's word to the first lane's count of kernels. */
+const KERNELS = FIRST_LANE + LANE_KERNELS - TABLE_LOCK;
 
 const SPINS = 200;
 const SLEEP_MILLISECONDS = 1;
@@ -84,9 +84,7 @@ export function writeLock(words: Int32Array, lock: number, patience: number): bo
 function kernelsLeave(words: Int32Array, lock: number, patience: number): boolean {
   let deadline = 0;
   for (let spins = 0; ; spins++) {
-    if (Atomics.load(words, lock + EVEN_KERNELS) === 0 && Atomics.load(words, lock + ODD_KERNELS) === 0) {
-      return true;
-    }
+    if (!kernelsAtWork(words, lock)) return true;
     if (spins < SPINS) continue;
     const now = performance.now();
     if (deadline === 0) deadline = now + patience;
@@ -94,6 +92,13 @@ function kernelsLeave(words: Int32Array, lock: number, patience: number): boolea
     // Nobody wakes: the word stays as it is, and the wait ends by itself.
     Atomics.wait(words, lock, WRITER_ACTIVE, SLEEP_MILLISECONDS);
   }
+}
+
+function kernelsAtWork(words: Int32Array, lock: number): boolean {
+  for (let lane = 0; lane < LANES; lane++) {
+    if (Atomics.load(words, lock + KERNELS + lane * LANE_WORDS) !== 0) return true;
+  }
+  return false;
 }
 
 export function writeUnlock(words: Int32Array, lock: number): void {

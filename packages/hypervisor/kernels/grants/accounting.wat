@@ -1,4 +1,4 @@
-;; Bytes copied. COUNT_BYTES_COPIED_BY 216 and COUNT_BYTES_COPIED_FOR 320 (384 for callers of odd ids) of the table block.
+;; Bytes copied. COUNT_BYTES_COPIED_BY 216 of the table block, COUNT_BYTES_COPIED_FOR 8 of this thread's lane in it.
 
 ;; Ends the hold on a granter's table; its bytes are counted for it unless it is the caller's own.
 (func $letGo (param $table i32) (param $caller i32) (param $domid i32) (param $bytes i64)
@@ -7,8 +7,8 @@
       (if (i64.ne (local.get $bytes) (i64.const 0))
         (then
           (drop
-            (i64.atomic.rmw.add offset=320
-              (i32.add (local.get $table) (i32.shl (i32.and (local.get $caller) (i32.const 1)) (i32.const 6)))
+            (i64.atomic.rmw.add offset=8
+              (i32.add (local.get $table) (global.get $lane))
               (local.get $bytes)))))))
   (call $readUnlock (local.get $table)))
 

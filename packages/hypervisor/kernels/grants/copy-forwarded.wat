@@ -8,7 +8,6 @@
   (local $done i32) (local $callerBlock i32) (local $dest i32) (local $length i32) (local $direction i32)
   (local $source i32) (local $from i32) (local $destDomid i32) (local $to i32)
   (local $frame i32) (local $destFrame i32) (local $bytesBy i64)
-  (call $countAs (local.get $caller))
   (local.set $callerBlock (call $domainBlock (local.get $caller)))
   (block $stop
     (br_if $stop (i32.eqz (local.get $callerBlock)))

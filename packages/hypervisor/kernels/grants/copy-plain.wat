@@ -9,7 +9,6 @@
   (local $record i32) (local $entry i32) (local $ownFrame i32) (local $frame i32)
   (local $bytesBy i64) (local $bytesFor i64)
   (local.set $heldDomid (i32.const -1))
-  (call $countAs (local.get $caller))
   (local.set $callerBlock (call $domainBlock (local.get $caller)))
   (block $stop
     (br_if $stop (i32.eqz (local.get $callerBlock)))

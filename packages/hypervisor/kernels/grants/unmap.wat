@@ -61,7 +61,6 @@
 ;; Carries out usual elements from the first on; answers how many.
 (func (export "unmapUsual") (param $caller i32) (param $element i32) (param $count i32) (result i32)
   (local $done i32) (local $callerBlock i32)
-  (call $countAs (local.get $caller))
   (local.set $callerBlock (call $domainBlock (local.get $caller)))
   (block $stop
     (br_if $stop (i32.eqz (local.get $callerBlock)))

@@ -17,18 +17,18 @@ export class GracePeriod {
     this.#words = memory.words;
   }
 
-  /** Adds a thread's record; false when the machine has no room for more threads. */
-  register(thread: number): boolean {
+  /** Adds a thread's record; its number, -1 when the machine has no room for more threads. */
+  register(thread: number): number {
     const words = this.#words;
     lock(words, HEADER.threadsLock);
-    let registered = false;
-    for (let index = 0; index < MAXIMUM_THREADS && !registered; index++) {
+    let number = -1;
+    for (let index = 0; index < MAXIMUM_THREADS && number < 0; index++) {
       if (words[HEADER.threads + index] !== 0) continue;
       Atomics.store(words, HEADER.threads + index, thread);
-      registered = true;
+      number = index;
     }
     unlock(words, HEADER.threadsLock);
-    return registered;
+    return number;
   }
 
   unregister(thread: number): void {

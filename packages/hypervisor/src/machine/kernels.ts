@@ -18,6 +18,8 @@ export interface Kernels {
   /** Runs of usual elements of `GNTTABOP_map_grant_ref` and `GNTTABOP_unmap_grant_ref`; see `GrantTableHost.mapUsual`. */
   readonly mapUsual: (caller: number, address: number, count: number) => number;
   readonly unmapUsual: (caller: number, address: number, count: number) => number;
+  /** Tells the kernels of grants which thread this is, from 0: each works on cache lines of its own. */
+  readonly useLane: (thread: number) => void;
   /** A guest's publishing and revoking. */
   readonly entries: EntryAccess;
 }
@@ -40,6 +42,7 @@ export function loadKernels(memory: WasmMemory): Kernels {
     copyForwarded: grants.copyForwarded as Kernels['copyForwarded'],
     mapUsual: grants.mapUsual as Kernels['mapUsual'],
     unmapUsual: grants.unmapUsual as Kernels['unmapUsual'],
+    useLane: grants.useLane as Kernels['useLane'],
     entries: {
       publishV1: grants.publishV1 as EntryAccess['publishV1'],
       publishV2: grants.publishV2 as EntryAccess['publishV2'],
