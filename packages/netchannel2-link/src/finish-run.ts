@@ -17,7 +17,8 @@ export class FinishRun {
    */
   take(grants: PacketGrants, most: number): number {
     const { exact } = grants;
-    if (exact === undefined) return 0;
+    const room = exact?.closingRoom ?? 0;
+    if (exact === undefined || room === 0) return 0;
     const { consumer, block } = this;
     const taken = block.kernel.takeFinishes(
       block.base,
@@ -25,7 +26,7 @@ export class FinishRun {
       consumer.endIndex,
       consumer.dueIndex,
       consumer.header,
-      Math.min(most, exact.closingRoom),
+      Math.min(most, room),
     );
     if (taken === 0) return 0;
     consumer.skipTo(block.consumed);

@@ -1,0 +1,167 @@
+import {
+  type GrantEntries,
+  type GrantRef,
+  type GrantRevocations,
+  type LeasedPage,
+  NO_GRANT_REF,
+} from '@netchannel2/xen';
+import { FINISHED_NOT_OBTAINED, type LinkBlock } from './link-block';
+import { FinishOutcome } from './packet-grants';
+import { IdState } from './packet-ids';
+import { STRIDE, type SubPageBooks } from './sub-page-books';
+
+/** Grants that a peer may keep busy after FINISH before it counts as hostile (spec §7). */
+const MOST_BUSY = 64;
+/** Grants that are withdrawn by one call. */
+export const MOST_IN_RUN = 64;
+
+/** The ends of packets in exact grants: their grants are withdrawn in runs, where there is memory for that. */
+export class SubPageClosing {
+  private busy = 0;
+  /** Of packets that are over: their grants, in the order of the lists below. */
+  private readonly revocations: GrantRevocations | undefined;
+  private readonly ids = new Int32Array(MOST_IN_RUN);
+  /** Which of the packet's grants. */
+  private readonly parts = new Uint8Array(MOST_IN_RUN);
+  /** Whether the peer got the bytes. */
+  private readonly obtained = new Uint8Array(MOST_IN_RUN);
+  /** A grant of the packet whose grants are being looked at is in use. */
+  private inUse = false;
+
+  constructor(
+    private readonly entries: GrantEntries,
+    private readonly books: SubPageBooks,
+  ) {
+    this.revocations = entries.createRevocations(MOST_IN_RUN);
+  }
+
+  /** Packets in one grant that fit before {@link settle}. */
+  get room(): number {
+    return this.revocations === undefined ? 0 : MOST_IN_RUN - this.revocations.length;
+  }
+
+  /** As `PacketGrants.finish`. */
+  finish(id: number, obtained: boolean): FinishOutcome {
+    const { books, revocations } = this;
+    const state = books.ids.state(id);
+    if (state === IdState.free) return FinishOutcome.unknown;
+    if (state === IdState.open) {
+      books.judge(id, obtained);
+      if (revocations !== undefined && books.counts[id] !== 0) return this.add(revocations, id, obtained);
+      this.release(id, obtained);
+      books.forwarded.flush();
+    }
+    books.ids.put(id);
+    return this.judgeBusy();
+  }
+
+  private add(revocations: GrantRevocations, id: number, obtained: boolean): FinishOutcome {
+    const { books } = this;
+    const count = books.counts[id] as number;
+    const outcome = revocations.length + count > MOST_IN_RUN ? this.settle() : FinishOutcome.done;
+    const first = revocations.length;
+    books.close(id);
+    for (let part = 0; part < count; part += 1) {
+      this.ids[first + part] = id;
+      this.parts[first + part] = part;
+      this.obtained[first + part] = obtained ? 1 : 0;
+      revocations.add(books.refs[id * STRIDE + part] as GrantRef);
+    }
+    return outcome;
+  }
+
+  /** As {@link finish}, for the first `count` packets that the kernel finished, each in one grant. */
+  finishRun(block: LinkBlock, count: number): void {
+    const { revocations, books } = this;
+    if (revocations === undefined) return;
+    const { ids, refs } = books;
+    const { finished } = block;
+    const first = revocations.length;
+    for (let index = 0; index < count; index += 1) {
+      const word = finished[index] as number;
+      const id = word & ~FINISHED_NOT_OBTAINED;
+      ids.close(id);
+      this.ids[first + index] = id;
+      this.parts[first + index] = 0;
+      this.obtained[first + index] = word >= 0 ? 1 : 0;
+      revocations.add(refs[id * STRIDE] as GrantRef);
+      books.judge(id, word >= 0);
+    }
+  }
+
+  /** Withdraws what was finished. */
+  settle(): FinishOutcome {
+    const { revocations } = this;
+    if (revocations === undefined || revocations.length === 0) return FinishOutcome.done;
+    const count = revocations.length;
+    let done = 0;
+    while (done < count) {
+      const end = revocations.revoke(done);
+      for (; done < end; done += 1) this.close(done, false);
+      if (done < count) this.close(done++, true);
+    }
+    revocations.clear();
+    this.books.forwarded.flush();
+    return this.judgeBusy();
+  }
+
+  /** Number `index` of the list is withdrawn, or in `use` still. */
+  private close(index: number, use: boolean): void {
+    const { books } = this;
+    const id = this.ids[index] as number;
+    const part = this.parts[index] as number;
+    const slot = id * STRIDE + part;
+    const page = books.pages[slot];
+    if (use) this.keepBusy(slot, page);
+    else page?.release();
+    if (page !== undefined) books.pages[slot] = undefined;
+    // Only the first reference stays with its id.
+    if (part > 0) books.freeReference(slot);
+    if (part + 1 < (books.counts[id] as number)) return;
+    const obtained = this.inUse || this.obtained[index] === 1;
+    this.inUse = false;
+    books.counts[id] = 0;
+    books.ids.put(id);
+    // A copy that is still under way reads the sender's page, which its own grant keeps from being reused.
+    if (page === undefined) books.letGo(id, obtained);
+  }
+
+  /** Takes the grants of packet `id` back, one by one. */
+  release(id: number, obtained: boolean): void {
+    const { books } = this;
+    const first = id * STRIDE;
+    const end = first + (books.counts[id] as number);
+    for (let slot = first; slot < end; slot += 1) {
+      const page = books.pages[slot];
+      books.pages[slot] = undefined;
+      if (!this.entries.revoke(books.refs[slot] as GrantRef)) this.keepBusy(slot, page);
+      else page?.release();
+      if (slot > first) books.freeReference(slot);
+    }
+    books.counts[id] = 0;
+    const used = this.inUse;
+    this.inUse = false;
+    books.letGo(id, obtained || used);
+  }
+
+  end(): void {
+    this.settle();
+    this.revocations?.end();
+  }
+
+  private judgeBusy(): FinishOutcome {
+    return this.busy > MOST_BUSY ? FinishOutcome.tooManyBusy : FinishOutcome.done;
+  }
+
+  /** A copy of the peer's is under way: page and reference stay out of use until it ends. */
+  private keepBusy(slot: number, page: LeasedPage | undefined): void {
+    const ref = this.books.refs[slot] as GrantRef;
+    this.books.refs[slot] = NO_GRANT_REF;
+    this.inUse = true;
+    this.busy += 1;
+    this.entries.revokeDeferred(ref, () => {
+      this.busy -= 1;
+      page?.release();
+    });
+  }
+}
