@@ -1,8 +1,9 @@
-import { messageSize, type UringConsumer } from '@netchannel2/netchannel2';
+import { messageSize, PACKET_FIXED_SIZE, type UringConsumer } from '@netchannel2/netchannel2';
 import type { DomainId, ForwardingRoute, ForwardingTarget } from '@netchannel2/xen';
 import type { LinkBlock } from './link-block';
 import type { LinkSettings } from './link-settings';
 import type { ParkedPackets } from './parked-packets';
+import { NOT_PLAIN } from './plain-run';
 import type { UnfinishedIds } from './unfinished-ids';
 
 /** Where runs of packets go on to: another link of this domain. */
@@ -70,6 +71,10 @@ export class ForwardingRun {
     const room = sink.runRoom;
     const size = messageSize(consumer.header);
     if (room < size) return;
+    // Only a look, so that nothing is set aside for packets of several fragments: the kernel decides.
+    const { words, messageWord: at } = consumer;
+    const fragments = (size - PACKET_FIXED_SIZE - ((words[at + 3] as number) & 0xffff)) >> 3;
+    if (((words[at + 2] as number) & NOT_PLAIN) !== 0 || fragments > 1) return;
     // Others are as long as the first, by and large; ids that turn out to be too many go back.
     const behind =
       Math.min(consumer.endIndex - consumer.index, consumer.dueIndex - consumer.index + size - 1) | 0;
