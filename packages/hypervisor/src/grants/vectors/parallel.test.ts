@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Block } from '../../domains/domain-block';
 import { bundleWorker, type WorkerBundle } from '../../workers/worker-bundle';
-import { A, B, type BenchOptions, GrantBench } from './grant-bench';
+import { A, B, type BenchOptions, C, GrantBench } from './grant-bench';
 import { Control, type ParallelTask } from './parallel-task';
 
 const ROUNDS = 1000;
@@ -223,5 +223,40 @@ describe('XSA-295: the attempts on an entry that changes each time', () => {
     }
     expect(attempts).toBe(5);
     expect([b.flags() & ~0x20, b.pin()]).toEqual([1, 0]);
+  });
+
+  it('are few: transfer, whose offer is withdrawn and made again', () => {
+    const b = new GrantBench({ kind: 'pv' });
+    const { domains } = b.machine.hypervisor;
+    b.words[domains.block(A) + Block.maximumFrames] = 1000;
+    b.e(2, B, 0);
+    const entry = b.entry();
+    const { compareExchange } = Atomics;
+    let attempts = 0;
+    Atomics.compareExchange = ((array: Int32Array, index: number, ...rest: [number, number]) => {
+      if (array !== b.words || index !== entry) return compareExchange(array, index, ...rest);
+      attempts++;
+      return 0;
+    }) as typeof Atomics.compareExchange;
+    try {
+      expect(b.transfer(B, b.ownFrame, A, 8)).toBe(-1);
+    } finally {
+      Atomics.compareExchange = compareExchange;
+    }
+    expect([attempts, b.flags()]).toEqual([5, 2]);
+  });
+
+  it('are few: a copy through a transitive entry that is something else at each second look', () => {
+    const b = new GrantBench({ versions: [2, 1, 1], plain: true });
+    b.e(1, B, b.F);
+    expect(b.map(6)).toBe(0);
+    b.e(1, A, b.frameOfC, 9, C);
+    b.trans(3, B, C, 9);
+    let attempts = 0;
+    b.during('acquirePage', (_frame, owner) => {
+      if (owner === C) attempts++;
+    });
+    expect(b.from()).toBe(-1);
+    expect([attempts, b.flags(9, C) & 0x18]).toEqual([5, 0]);
   });
 });
