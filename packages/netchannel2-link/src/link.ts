@@ -58,6 +58,9 @@ export class Vif2Link implements IntakeHost, RunSink, ParkedPacketsEnd {
   private readonly message = new Int32Array(CONTROL_MESSAGE_WORDS);
   private readonly passWork: DeferredWork = { deferred: false, run: () => this.pass() };
   private readonly flushWork: DeferredWork = { deferred: false, run: () => this.flush() };
+  /** What others wanted to write amid the writing of a message. */
+  private readonly postponed: (() => void)[] = [];
+  private readonly postponedWork: DeferredWork = { deferred: false, run: () => this.writePostponed() };
   private stopListening: (() => void) | undefined;
   private starvedTimer: Subscription | undefined;
   private grants: PacketGrants | undefined;
@@ -136,7 +139,8 @@ export class Vif2Link implements IntakeHost, RunSink, ParkedPacketsEnd {
    */
   send(frame: Frame | Uint8Array, flow?: PacketFlow): boolean {
     const sender = this.sender;
-    if (sender === undefined || !this.running || this.ending || this.owesAnswers) return this.refuse();
+    if (sender === undefined || !this.running || this.ending || this.owesAnswers || sender.writing)
+      return this.refuse();
     const apart = flow !== undefined;
     const outcome =
       frame instanceof Uint8Array ? sender.sendBytes(frame, apart) : sender.sendFrame(frame, apart);
@@ -152,13 +156,14 @@ export class Vif2Link implements IntakeHost, RunSink, ParkedPacketsEnd {
   /** Hands on a packet {@link acceptsGranted} agreed to. @returns as {@link send}. */
   sendGranted(frame: GrantedFrame): boolean {
     const sender = this.sender;
-    if (sender === undefined || !this.running || this.ending || this.owesAnswers) return this.refuse();
+    if (sender === undefined || !this.running || this.ending || this.owesAnswers || sender.writing)
+      return this.refuse();
     return this.sent(sender, sender.sendGranted(frame));
   }
 
   /** This link, while runs of packets can be handed on to it. */
   get sink(): RunSink | undefined {
-    return this.up && !this.ending && !this.owesAnswers ? this : undefined;
+    return this.up && !this.ending && !this.owesAnswers && !this.writing ? this : undefined;
   }
 
   get runTarget(): number {
@@ -220,7 +225,8 @@ export class Vif2Link implements IntakeHost, RunSink, ParkedPacketsEnd {
    */
   sendControl(message: Int32Array, answer: boolean): void {
     if (!this.running) return;
-    if (!this.controls.send(message, answer ? 0 : answerReserve(this.maxPackets)))
+    if (this.writing) this.postpone(() => this.sendControl(message, answer));
+    else if (!this.controls.send(message, answer ? 0 : answerReserve(this.maxPackets)))
       this.fail('EPROTO', 'peer does not take its bypass messages');
     else if (!this.inPass && !this.flushWork.deferred) this.settings.domain.defer(this.flushWork);
   }
@@ -239,6 +245,20 @@ export class Vif2Link implements IntakeHost, RunSink, ParkedPacketsEnd {
   /** Packets to `target` are finished only when the result says so. @param added see {@link HeldFinishes}. */
   holdFinishes(target: Uint8Array, added: () => void): HeldFinishes {
     return new HeldFinishes(this.receiver.late, target, added, (id, flags) => this.finishLater(id, flags));
+  }
+
+  /** A message is being written: somebody who was asked for its bytes has called. */
+  private get writing(): boolean {
+    return this.sender?.writing === true;
+  }
+
+  private postpone(write: () => void): void {
+    this.postponed.push(write);
+    this.settings.domain.defer(this.postponedWork);
+  }
+
+  private writePostponed(): void {
+    for (const write of this.postponed.splice(0)) write();
   }
 
   private get owesAnswers(): boolean {
@@ -303,6 +323,10 @@ export class Vif2Link implements IntakeHost, RunSink, ParkedPacketsEnd {
   /** One turn: at most the budget of messages, all their consequences, one notification. */
   private pass(): void {
     if (!this.running || this.inPass) return;
+    if (this.writing) {
+      this.settings.domain.defer(this.passWork);
+      return;
+    }
     this.inPass = true;
     this.finishes.drain();
     this.controls.drain();
@@ -418,11 +442,17 @@ export class Vif2Link implements IntakeHost, RunSink, ParkedPacketsEnd {
 
   /** As {@link finished}, for many. @internal */
   runFinished(ids: Int32Array, obtained: Uint8Array, count: number): void {
-    if (this.running) this.finishesQueued(this.finishes.finishRun(ids, obtained, count));
+    if (!this.running) return;
+    if (this.writing) {
+      const [copy, flags] = [ids.slice(0, count), obtained.slice(0, count)];
+      this.postpone(() => this.runFinished(copy, flags, count));
+    } else this.finishesQueued(this.finishes.finishRun(ids, obtained, count));
   }
 
   private finishLater(id: number, flags: number): void {
-    if (this.running) this.finishesQueued(this.finishes.finish(id, flags));
+    if (!this.running) return;
+    if (this.writing) this.postpone(() => this.finishLater(id, flags));
+    else this.finishesQueued(this.finishes.finish(id, flags));
   }
 
   /** @param taken there was room. */
