@@ -1,4 +1,11 @@
-import { domainId, type EventChannelPort, GrantStatus, grantRef } from '@netchannel2/xen';
+import {
+  domainId,
+  type EventChannelPort,
+  type GrantRef,
+  GrantStatus,
+  grantRef,
+  NO_GRANT_REF,
+} from '@netchannel2/xen';
 import { VirtualTimeScheduler } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SimulatedDomain } from './guest/simulated-domain';
@@ -51,6 +58,40 @@ describe('machine', () => {
 
   it.each(['memoryPages', 'mappingPages', 'maxGrantFrames'])('refuses a nonsensical %s', (limit) => {
     expect(() => machine.createDomain({ [limit]: 0 })).toThrow(limit);
+  });
+
+  it('limits grant tables as its command line says, where a domain’s own limits do not', () => {
+    const small = Machine.boot({
+      memoryBytes: 32 << 20,
+      grantTables: { maxFrames: 3, maxMaptrackFrames: 5, maxVersion: 1 },
+    });
+    const usual = small.createDomain({ memoryPages: 256 });
+    const own = small.createDomain({ memoryPages: 256, maxGrantFrames: 7, maxMaptrackFrames: 2 });
+    const limits = ({ id, grants }: SimulatedDomain) => {
+      const { maxFrames, maxMaptrackFrames } = small.grantEntries(id) ?? {};
+      return [maxFrames, maxMaptrackFrames, grants.version];
+    };
+    expect([limits(usual), limits(own)]).toEqual([
+      [3, 5, 1],
+      [7, 2, 1],
+    ]);
+    expect(() => small.createDomain({ maxGrantVersion: 2 })).toThrow(/maxGrantVersion/);
+    const { entries } = own.grants;
+    const refs: GrantRef[] = [];
+    for (
+      let ref = entries?.allocate();
+      ref !== undefined && ref !== NO_GRANT_REF;
+      ref = entries?.allocate()
+    ) {
+      refs.push(ref);
+    }
+    // All frames but the reserved references; one that comes back is there to be had.
+    expect(refs).toHaveLength(7 * 512 - 8);
+    let served = 0;
+    entries?.whenFree(1, () => served++);
+    entries?.free(refs[100] ?? NO_GRANT_REF);
+    expect([served, entries?.allocate(), entries?.allocate()]).toEqual([1, refs[100], NO_GRANT_REF]);
+    small.shutdown();
   });
 
   it('delivers an event in the receiver’s context', async () => {

@@ -10,8 +10,8 @@ import { SoakProgress } from '../soak-progress';
 import { A, B, C, GrantBench } from '../vectors/grant-bench';
 import { type ForwardingTally, type ForwardingTask, RaceControl, RacePatience } from './race-control';
 
-const CYCLES = Number(process.env.GRANT_RACE_CYCLES ?? 20_000);
-const SOAK = process.env.GRANT_RACE_CYCLES !== undefined;
+const CYCLES = Number(process.env.GRANT_FORWARDING_CYCLES ?? 20_000);
+const SOAK = process.env.GRANT_FORWARDING_CYCLES !== undefined;
 const OUTER = 8;
 const INNER = [9, 10] as const;
 /** An entry of C's that lets B write to a page the race has nothing to do with. */
