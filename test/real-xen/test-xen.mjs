@@ -2,7 +2,7 @@
 /** `npm run test:xen`: makes the lab where it is missing, runs every job on real Xen and reports like a test run. */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { availableParallelism, homedir, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'tsup';
@@ -161,6 +161,15 @@ async function boot(directory, name, seconds) {
   return { status, took };
 }
 
+/** Seconds of processor time that the emulator took, as the shell that started it tells: `0m1.2s 0m0.3s`, its own and then these. */
+function processorSeconds(file) {
+  const [, children = ''] = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
+  return [...children.matchAll(/(\d+)m([\d.]+)s/g)].reduce(
+    (sum, [, minutes, seconds]) => sum + Number(minutes) * 60 + Number(seconds),
+    0,
+  );
+}
+
 /** One line a job, and one a failure. */
 function reportJob(job, out, seconds) {
   const file = join(out, `${job.name}.tap`);
@@ -195,6 +204,10 @@ async function run(jobs) {
   const failed = total('failed');
   if (ended !== undefined) console.log(`   ${ended}`);
   if (failed > 0) console.log(`   see ${join(labDirectory, 'runs', name)}`);
+  console.log(
+    `   the emulator took ${processorSeconds(join(labDirectory, 'runs', name, 'times')).toFixed(0)} s of processor time; ` +
+      `this machine's load was ${loadavg()[2].toFixed(1)} on ${availableParallelism()} cores`,
+  );
   return {
     passed: total('passed'),
     failed: failed === 0 && status !== 0 ? 1 : failed,

@@ -53,7 +53,7 @@ describe('nc2 netback through /dev/xen/xenbus, --hotplug script, --no-offloads',
       pings: HOST,
     });
     await guest.says('GUEST-READY');
-    expect(guest.said).toContain(' 0% packet loss');
+    expect(guest.said).toContain('GUEST-PING lost=0\n');
     expect(textOf(SCRIPT_LOG)).toContain(`online type_if=vif vif=vif${await guest.domid()}.0`);
   });
 

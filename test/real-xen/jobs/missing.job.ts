@@ -9,7 +9,7 @@ const NC2 = '/job/bin/nc2.mjs';
 const LIBRARIES = '/usr/lib/x86_64-linux-gnu';
 const SOCKET = '/run/xenstored/socket';
 const NOBODY = 65_534;
-const timeout = 120_000;
+const timeout = 600_000;
 
 const NETBACK = ['netback', '--backend-of', 'all', '--tap'];
 const NETFRONT = ['netfront', '0', '--generate', '1'];

@@ -82,11 +82,11 @@ describe("nc2 netfront against Linux's netback", () => {
   });
 
   it('carries TCP there and back unchanged', { timeout }, async () => {
-    expect(await tcpEcho(PEER, 4 << 20)).toBe(true);
+    expect(await tcpEcho(PEER, 2 << 20)).toBe(true);
   });
 
   it('carries UDP datagrams there and back', { timeout }, async () => {
-    expect(await udpEcho(PEER, 1000, 1400)).toBe(1000);
+    expect(await udpEcho(PEER, 500, 1400)).toBe(500);
   });
 
   it('closes in good order', { timeout }, async () => {

@@ -10,6 +10,7 @@ const SOURCE = 19;
 const SCATTER = 29;
 const GATHERED = 39;
 const GATHER = 49;
+const GATHERED_BYTES = 59;
 /** One local port for all datagrams: the guest's echo service talks to the first peer it hears. */
 const LOCAL_UDP = 7007;
 const LOCAL_SINK = 7008;
@@ -185,11 +186,10 @@ export async function udpGather(address: string, tap: string, count: number, siz
     );
   }
   socket.close();
-  let kept: Buffer = Buffer.alloc(0);
-  await until(`${count * size} bytes to be written down`, 60, async () => {
-    kept = await recall(address, GATHERED);
-    return kept.byteLength >= count * size ? true : undefined;
-  });
+  await until(`${count * size} bytes to be written down`, 60, async () =>
+    Number(await recall(address, GATHERED_BYTES)) >= count * size ? true : undefined,
+  );
+  const kept = await recall(address, GATHERED);
   for (let at = 0; at < kept.byteLength; at += size) expected.delete(sumOf(kept.subarray(at, at + size)));
   return count - expected.size;
 }

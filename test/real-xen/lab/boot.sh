@@ -32,6 +32,7 @@ while kill -0 $qemu 2>/dev/null; do
   sleep 0.5
 done
 kill $qemu 2>/dev/null || true; wait $qemu 2>/dev/null || true; trap - EXIT
+times > "$run/times"
 rm -f "$run/initrd"
 tr -d '\r' < "$run/console.log" | sed -n '/LAB-BEGIN/,/LAB-END/p' | grep -v '^LAB-' || true
 (cd "$run/out" && tar -xf ../out.tar 2>/dev/null) || true
