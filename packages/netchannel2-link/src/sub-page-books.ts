@@ -13,9 +13,6 @@ import { ForwardingCredit } from './forwarding-credit';
 import type { LinkBlock } from './link-block';
 import { PacketIds } from './packet-ids';
 
-/** Slots of a packet, one for each fragment: those of packet `id` begin at `id * STRIDE`. */
-export const STRIDE = LARGEST_FRAGMENT_COUNT;
-
 /**
  * What is kept of each packet in exact grants: in pages of ours, which are leased until FINISH, or in a third domain's, whose
  * packet is held as long. The first reference of an id is kept with the id.
@@ -25,7 +22,9 @@ export class SubPageBooks {
   readonly credit: ForwardingCredit;
   /** Fragments granted for each id. */
   readonly counts: Int32Array;
+  /** A slot for each fragment. Those of all packets' first ones are side by side, the first of packet `id` at `id`. */
   readonly refs: Int32Array;
+  /** Slots likewise. */
   readonly pages: (LeasedPage | undefined)[];
   /** Packets that came from third domains in runs. */
   readonly forwarded: ForwardedPackets;
@@ -36,18 +35,23 @@ export class SubPageBooks {
   /** @param block shared with the kernel that takes FINISHes, where there is one. */
   constructor(
     private readonly entries: GrantEntries,
-    capacity: number,
+    private readonly capacity: number,
     scheduler: SchedulerLike,
     private readonly block: LinkBlock | undefined,
   ) {
     this.ids = new PacketIds(capacity);
     this.credit = new ForwardingCredit(scheduler, capacity);
     this.counts = new Int32Array(capacity);
-    this.refs = new Int32Array(capacity * STRIDE).fill(NO_GRANT_REF);
-    this.pages = new Array<LeasedPage | undefined>(capacity * STRIDE).fill(undefined);
+    this.refs = new Int32Array(capacity * LARGEST_FRAGMENT_COUNT).fill(NO_GRANT_REF);
+    this.pages = new Array<LeasedPage | undefined>(capacity * LARGEST_FRAGMENT_COUNT).fill(undefined);
     this.holds = new Array<GrantedFrameHold | undefined>(capacity).fill(undefined);
     this.owners = new Int32Array(capacity);
     this.forwarded = new ForwardedPackets(capacity, (owner, count) => this.credit.unpark(owner, count));
+  }
+
+  /** The slot of fragment `part` of packet `id`. */
+  slot(id: number, part: number): number {
+    return part * this.capacity + id;
   }
 
   /** The reference of a slot, a fresh one if it has none; {@link NO_GRANT_REF} when there are no more. */

@@ -8,7 +8,7 @@ import {
 import { FINISHED_NOT_OBTAINED, type LinkBlock } from './link-block';
 import { FinishOutcome } from './packet-grants';
 import { IdState } from './packet-ids';
-import { STRIDE, type SubPageBooks } from './sub-page-books';
+import type { SubPageBooks } from './sub-page-books';
 
 /** Grants that a peer may keep busy after FINISH before it counts as hostile (spec §7). */
 const MOST_BUSY = 64;
@@ -65,7 +65,7 @@ export class SubPageClosing {
       this.ids[first + part] = id;
       this.parts[first + part] = part;
       this.obtained[first + part] = obtained ? 1 : 0;
-      revocations.add(books.refs[id * STRIDE + part] as GrantRef);
+      revocations.add(books.refs[books.slot(id, part)] as GrantRef);
     }
     return outcome;
   }
@@ -84,7 +84,7 @@ export class SubPageClosing {
       this.ids[first + index] = id;
       this.parts[first + index] = 0;
       this.obtained[first + index] = word >= 0 ? 1 : 0;
-      revocations.add(refs[id * STRIDE] as GrantRef);
+      revocations.add(refs[id] as GrantRef);
       books.judge(id, word >= 0);
     }
   }
@@ -110,7 +110,7 @@ export class SubPageClosing {
     const { books } = this;
     const id = this.ids[index] as number;
     const part = this.parts[index] as number;
-    const slot = id * STRIDE + part;
+    const slot = books.slot(id, part);
     const page = books.pages[slot];
     if (use) this.keepBusy(slot, page);
     else page?.release();
@@ -129,14 +129,14 @@ export class SubPageClosing {
   /** Takes the grants of packet `id` back, one by one. */
   release(id: number, obtained: boolean): void {
     const { books } = this;
-    const first = id * STRIDE;
-    const end = first + (books.counts[id] as number);
-    for (let slot = first; slot < end; slot += 1) {
+    const count = books.counts[id] as number;
+    for (let part = 0; part < count; part += 1) {
+      const slot = books.slot(id, part);
       const page = books.pages[slot];
       books.pages[slot] = undefined;
       if (!this.entries.revoke(books.refs[slot] as GrantRef)) this.keepBusy(slot, page);
       else page?.release();
-      if (slot > first) books.freeReference(slot);
+      if (part > 0) books.freeReference(slot);
     }
     books.counts[id] = 0;
     const used = this.inUse;

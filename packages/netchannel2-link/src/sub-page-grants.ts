@@ -20,7 +20,7 @@ import {
 } from './packet-grants';
 import { IdState } from './packet-ids';
 import type { ParkedPackets } from './parked-packets';
-import { STRIDE, SubPageBooks } from './sub-page-books';
+import { SubPageBooks } from './sub-page-books';
 import { MOST_IN_RUN, SubPageClosing } from './sub-page-closing';
 
 /**
@@ -97,7 +97,7 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
       }
       const offset = frame.fragmentOffset(index) + left;
       const length = size - left;
-      const ref = this.open(id * STRIDE + written, frame.fragmentPage(index), offset, length);
+      const ref = this.open(this.books.slot(id, written), frame.fragmentPage(index), offset, length);
       if (ref === NO_GRANT_REF) return this.giveUp(id, written);
       writePacketFragment(words, at, written, length, offset, ref);
       written += 1;
@@ -110,13 +110,13 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
   grantPage(page: LeasedPage, offset: number, length: number): number {
     const id = this.books.ids.take();
     if (id < 0) return -1;
-    if (this.open(id * STRIDE, page, offset, length) === NO_GRANT_REF) return this.giveUp(id, 0);
+    if (this.open(id, page, offset, length) === NO_GRANT_REF) return this.giveUp(id, 0);
     this.books.setCount(id, 1);
     return id;
   }
 
   firstRef(id: number): GrantRef {
-    return this.books.refs[id * STRIDE] as GrantRef;
+    return this.books.refs[id] as GrantRef;
   }
 
   /** Grants a piece of a page of ours. @returns its reference, or {@link NO_GRANT_REF} when there are no more. */
@@ -145,7 +145,7 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     if (id < 0) return -1;
     const { owner, fragmentCount } = frame;
     for (let index = 0; index < fragmentCount; index += 1) {
-      const ref = books.reference(id * STRIDE + index);
+      const ref = books.reference(books.slot(id, index));
       if (ref === NO_GRANT_REF) return this.giveUp(id, index);
       this.grantThrough(ref, owner, frame.fragmentRef(index));
       writePacketFragment(words, at, index, frame.fragmentLength(index), frame.fragmentOffset(index), ref);
@@ -191,8 +191,8 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     let count = 0;
     for (; count < wanted; count += 1) {
       const id = ids.take();
-      fresh[count] = refs[id * STRIDE] === NO_GRANT_REF ? 1 : 0;
-      const ref = books.reference(id * STRIDE);
+      fresh[count] = refs[id] === NO_GRANT_REF ? 1 : 0;
+      const ref = books.reference(id);
       if (ref === NO_GRANT_REF) {
         ids.put(id);
         break;
@@ -210,7 +210,7 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     for (let index = this.opened - 1; index >= pieces; index -= 1) {
       const id = forwards[index * FORWARD_WORDS] as number;
       // What was allocated for nothing goes back.
-      if (this.fresh[index] === 1) books.freeReference(id * STRIDE);
+      if (this.fresh[index] === 1) books.freeReference(id);
       books.ids.put(id);
     }
     this.opened = 0;
@@ -243,7 +243,7 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     const { books } = this;
     for (let id = 0; id < this.capacity; id += 1) {
       if (books.ids.state(id) === IdState.open) this.withdraw(id);
-      books.freeReference(id * STRIDE);
+      books.freeReference(id);
     }
     books.forwarded.flush();
     this.publications?.end();
