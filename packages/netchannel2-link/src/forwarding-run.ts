@@ -3,7 +3,7 @@ import type { DomainId, ForwardingRoute, ForwardingTarget } from '@netchannel2/x
 import type { LinkBlock } from './link-block';
 import type { LinkSettings } from './link-settings';
 import type { ParkedPackets } from './parked-packets';
-import { NOT_PLAIN } from './plain-run';
+import { NOT_PLAIN } from './plain-packet';
 import type { UnfinishedIds } from './unfinished-ids';
 
 /** Where runs of packets go on to: another link of this domain. */

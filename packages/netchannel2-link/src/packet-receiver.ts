@@ -1,68 +1,43 @@
-import type { HotStream } from '@netchannel2/frames';
 import {
   FINISH_NOT_OBTAINED,
-  LARGEST_PREFIX,
   MessageType,
-  messageSize,
-  PACKET_FIXED_SIZE,
-  PACKET_FRAGMENT_SIZE,
   PacketDrop,
   PacketFlag,
   PacketHead,
   PacketType,
   packetDrop,
   packetFault,
-  SMALLEST_FRAME,
   type UringConsumer,
 } from '@netchannel2/netchannel2';
-import { type Frame, type FrameForwarder, type GrantRef, PAGE_SIZE } from '@netchannel2/xen';
-import { BatchEntry, OWED, RECORD_WORDS, RecordWord } from './batch-record';
+import type { Frame, FrameForwarder } from '@netchannel2/xen';
+import { BatchDelivery, FAILED_COPIES, MOST_FAILED_COPIES, NOT_TAKEN, SOURCE_MAC } from './batch-delivery';
 import { Diversion, Diverted } from './diversion';
 import type { FinishQueue } from './finish-queue';
 import { ForwardingRun } from './forwarding-run';
-import type { HeldFinishes } from './held-finishes';
 import { KernelRun } from './kernel-run';
 import type { LinkBlock } from './link-block';
 import type { LinkSettings } from './link-settings';
 import { MappedPackets } from './mapped/mapped-packets';
 import type { ParkedPacketsEnd } from './parked-packets';
-import { NOT_PLAIN, PlainRun, STEP_DUE } from './plain-run';
-import { ReceiveBatch } from './receive-batch';
+import { PlainPacket } from './plain-packet';
+import { PlainRun, STEP_DUE } from './plain-run';
 
 /** Packets with impossible fragments in a row that end the connection (spec §7). */
 const MOST_BAD_RANGES = 16;
-/** Where an Ethernet frame has its addresses. */
-const TARGET_MAC = 0;
-const SOURCE_MAC = 6;
-const NOT_TAKEN = 'peer does not take its FINISHes';
-/** Packets in a row whose bytes could not be had that end the connection (spec §7). */
-const MOST_FAILED_COPIES = 100;
-const FAILED_COPIES = '100 packets in a row whose grants do not work';
-
 /** Takes PACKET messages: checks, copies, finishes, emits. */
-export class PacketReceiver {
+export class PacketReceiver extends BatchDelivery {
   private readonly head = new PacketHead();
-  private readonly batch: ReceiveBatch;
+  private readonly plain = new PlainPacket();
   private readonly run: PlainRun | KernelRun;
   private readonly forwards: ForwardingRun | undefined;
   /** Packets that the last {@link receiveRun} took. */
   runLength = 0;
   private readonly maxFragments: number;
-  private readonly frames: HotStream<Frame>;
-  private readonly onlySource: Uint8Array | undefined;
-  private readonly onlyTarget: Uint8Array | undefined;
-  /** Packets to these destinations are finished later, by a middle that waits for their delivery. */
-  readonly late: HeldFinishes[] = [];
-  /** Packets of the batch that a FINISH is owed for. */
-  private owed = 0;
   private diversion: Diversion | undefined;
   private readonly mapped: MappedPackets | undefined;
   /** What went wrong while earlier packets were emitted for the forwarder. */
   private earlierFault: string | undefined;
   private badRanges = 0;
-  private failedCopies = 0;
-  private completing = false;
-  private ended = false;
 
   /**
    * @param maxPackets the credit advertised.
@@ -71,15 +46,15 @@ export class PacketReceiver {
    * @param block shared with a kernel, where there is one.
    */
   constructor(
-    private readonly settings: LinkSettings,
+    settings: LinkSettings,
     private readonly consumer: UringConsumer,
-    private readonly finishes: FinishQueue,
+    finishes: FinishQueue,
     private readonly maxPackets: number,
     private readonly bypass: boolean,
     private readonly later: ParkedPacketsEnd,
     block: LinkBlock | undefined,
   ) {
-    this.batch = new ReceiveBatch(settings, block);
+    super(settings, finishes, block);
     const { unfinished } = finishes;
     this.run =
       KernelRun.create(settings, consumer, this.batch, unfinished, maxPackets) ??
@@ -87,9 +62,6 @@ export class PacketReceiver {
     if (block !== undefined)
       this.forwards = new ForwardingRun(settings, consumer, unfinished, maxPackets, block);
     this.maxFragments = settings.offer.maxFragments;
-    this.frames = settings.frames;
-    this.onlySource = settings.onlySource;
-    this.onlyTarget = settings.onlyTarget;
     if (settings.mapFrom !== undefined)
       this.mapped = new MappedPackets(settings, settings.mapFrom, {
         finish: (id, obtained) => this.finishMapped(id, obtained),
@@ -225,60 +197,30 @@ export class PacketReceiver {
     this.owed += 1;
   }
 
-  /**
-   * Most packets that may be diverted, the same that {@link PlainRun} takes where none may. One look at each word of the
-   * message; a packet that is anything else, or breaks a rule, is left as it was found.
-   */
+  /** Most packets that may be diverted. `false`: it is anything else, or breaks a rule, and is left as it was found. */
   private receivePlain(): boolean {
-    const { consumer } = this;
-    if (this.late.length > 0) return false;
-    const { words, messageWord: at } = consumer;
-    const kind = words[at + 2] as number;
-    if ((kind & NOT_PLAIN) !== 0) return false;
-    const prefix = (words[at + 3] as number) & 0xffff;
-    const rest = messageSize(consumer.header) - PACKET_FIXED_SIZE - prefix;
-    if (prefix > LARGEST_PREFIX) return false;
-    const type = kind & 0xff;
-    if (type === PacketType.small) {
-      return rest >>> 3 === 0 && prefix >= SMALLEST_FRAME && this.takeInline(prefix, (kind >>> 8) & 0xff);
-    }
-    if (type !== PacketType.receiverCopy || rest >>> 3 !== 1) return false;
-    const range = words[at + 5] as number;
-    const size = range & 0xffff;
-    const from = range >>> 16;
-    const length = prefix + size;
-    if (size === 0 || from + size > PAGE_SIZE || length < SMALLEST_FRAME || length > PAGE_SIZE) return false;
-    const id = words[at + 1] as number;
-    const { unfinished } = this.finishes;
-    if (unfinished.size >= this.maxPackets || unfinished.has(id)) return false;
-    return this.takePiece(id, prefix, words[at + 6] as GrantRef, from, size, (kind >>> 8) & 0xff);
+    const { plain } = this;
+    if (this.late.length > 0 || !plain.read(this.consumer)) return false;
+    return plain.size === 0 ? this.takeInline(plain) : this.takePiece(plain);
   }
 
-  private takeInline(length: number, flags: number): boolean {
-    const offset = this.consumer.messageOffset + PACKET_FIXED_SIZE;
+  private takeInline({ offset, prefix, flags }: PlainPacket): boolean {
     const { diversion } = this;
     this.badRanges = 0;
     if (diversion !== undefined) {
-      const diverted = diversion.offerPlain(0, offset, length, 0, 0, 0, flags);
+      const diverted = diversion.offerPlain(0, offset, prefix, 0, 0, 0, flags);
       if (diverted !== Diverted.refused || this.ended) {
-        this.countReceived(length);
+        this.countReceived(prefix);
         return true;
       }
     }
-    return this.batch.addInline(offset, length, flags);
+    return this.batch.addInline(offset, prefix, flags);
   }
 
-  private takePiece(
-    id: number,
-    prefix: number,
-    ref: GrantRef,
-    from: number,
-    size: number,
-    flags: number,
-  ): boolean {
-    const offset = this.consumer.messageOffset + PACKET_FIXED_SIZE + PACKET_FRAGMENT_SIZE;
+  private takePiece({ id, offset, prefix, ref, from, size, flags }: PlainPacket): boolean {
     const { diversion, batch } = this;
     const { unfinished } = this.finishes;
+    if (unfinished.size >= this.maxPackets || unfinished.has(id)) return false;
     unfinished.add(id);
     if (diversion !== undefined) {
       const diverted = diversion.offerPlain(id, offset, prefix, ref, from, size, flags);
@@ -317,53 +259,12 @@ export class PacketReceiver {
     return true;
   }
 
-  /** The batch must be completed before the next PACKET. */
-  get full(): boolean {
-    return this.batch.full;
-  }
-
-  /** Packets wait in the batch. */
-  get waiting(): boolean {
-    return this.batch.length > 0;
-  }
-
-  /** Gets the bytes of all packets, finishes and emits them. @returns what ends the connection, or `undefined`. */
-  complete(): string | undefined {
-    const { batch } = this;
-    const count = batch.length;
-    if (count === 0) return undefined;
-    this.completing = true;
-    batch.obtain();
-    const fault = this.owed > 0 ? this.finishAll(count) : undefined;
-    const retained = fault === undefined ? this.deliverAll(count) : this.giveUp(count);
-    const asItWas = !retained && !batch.troubled;
-    this.completing = false;
-    if (this.ended) batch.end();
-    else if (asItWas) batch.clear();
-    else batch.clearRetained();
-    return fault;
-  }
-
-  /** Nothing is to come soon: what is kept for it goes back. */
-  rest(): void {
-    if (!this.ended) this.batch.rest();
-  }
-
-  private giveUp(count: number): false {
-    for (let index = 0; index < count; index += 1) this.batch.releasePages(index);
-    return false;
-  }
-
-  /** Emits nothing any more, and forgets what was not completed. May be called by a subscriber, amid an emission. */
-  end(): void {
-    this.ended = true;
+  override end(): void {
     this.diversion?.end();
     this.diversion = undefined;
+    // Copying out what is mapped finishes nothing any more.
     this.mapped?.end();
-    if (this.completing) return;
-    this.batch.forgetCopies();
-    this.giveUp(this.batch.length);
-    this.batch.end();
+    super.end();
   }
 
   /** The packet in hand goes where FINISHes are held back, as far as its sender lets us see: it only fools itself. */
@@ -372,12 +273,6 @@ export class PacketReceiver {
     const { bytes, base } = this.settings.rings.consume;
     const at = base + this.consumer.messageOffset + this.head.prefixOffset;
     return this.late.some(({ target }) => target.every((byte, index) => byte === bytes[at + index]));
-  }
-
-  private countReceived(length: number): void {
-    const { counters } = this.settings;
-    counters.framesReceived += 1;
-    counters.bytesReceived += length;
   }
 
   /** @returns what ends the connection, or `undefined`. */
@@ -391,102 +286,6 @@ export class PacketReceiver {
   private deliverEarlier(): boolean {
     this.earlierFault = this.complete();
     return this.earlierFault === undefined && !this.ended;
-  }
-
-  private finishAll(count: number): string | undefined {
-    const { finishes } = this;
-    const { records } = this.batch;
-    let fault: string | undefined;
-    if (!this.batch.troubled && this.late.length === 0) {
-      this.failedCopies = 0;
-      this.owed = 0;
-      return finishes.finishBatch(records, count) ? undefined : NOT_TAKEN;
-    }
-    for (let index = 0; index < count; index += 1) {
-      const record = index * RECORD_WORDS;
-      const state = records[record + RecordWord.state] as number;
-      if ((state & OWED) === 0) continue;
-      if (state === (BatchEntry.filled | OWED)) this.failedCopies = 0;
-      else if (state === (BatchEntry.failed | OWED)) fault = this.countFailed() ?? fault;
-      if (this.late.length > 0 && this.holdLate(index, state)) continue;
-      const flags = state === (BatchEntry.filled | OWED) ? 0 : FINISH_NOT_OBTAINED;
-      if (!finishes.finish(records[record + RecordWord.id] as number, flags)) fault = NOT_TAKEN;
-    }
-    this.owed = 0;
-    return fault;
-  }
-
-  /** Holds the FINISH of packet `index` back where it is to be. What was not copied goes by the first: it may be for it. */
-  private holdLate(index: number, state: number): boolean {
-    const { late, batch } = this;
-    const held =
-      state === (BatchEntry.refused | OWED)
-        ? late[0]
-        : late.find(({ target }) => batch.carries(index, TARGET_MAC, target));
-    if (held === undefined) return false;
-    const id = batch.records[index * RECORD_WORDS + RecordWord.id] as number;
-    held.hold(id, state === (BatchEntry.filled | OWED) ? 0 : FINISH_NOT_OBTAINED);
-    return true;
-  }
-
-  private countFailed(): string | undefined {
-    this.failedCopies += 1;
-    this.settings.counters.dropped.notObtained += 1;
-    return this.failedCopies === MOST_FAILED_COPIES ? FAILED_COPIES : undefined;
-  }
-
-  /**
-   * Emits what was obtained, and gives the pages of each packet back right after it, but for the first.
-   *
-   * @returns whether anybody keeps a first page.
-   */
-  private deliverAll(count: number): boolean {
-    const { batch, frames } = this;
-    const { records, firstPages } = batch;
-    const { emission } = this.settings;
-    const filtered = this.onlySource !== undefined || this.onlyTarget !== undefined;
-    let delivered = 0;
-    let bytes = 0;
-    let retained = false;
-    for (let index = 0; index < count; index += 1) {
-      const record = index * RECORD_WORDS;
-      const length = records[record + RecordWord.length] as number;
-      if (((records[record + RecordWord.state] as number) & ~OWED) === BatchEntry.filled && !this.ended) {
-        if (!filtered || this.isAllowed(index)) {
-          delivered += 1;
-          bytes += length;
-          if (frames.observed) {
-            emission?.begin(batch.isBypassCandidate(index));
-            const cursor = batch.load(index);
-            frames.emit(cursor);
-            cursor.end();
-          } else this.settings.counters.dropped.noSubscriber += 1;
-        }
-      }
-      if (length > PAGE_SIZE) batch.releasePages(index);
-      const first = firstPages[index];
-      if (first !== undefined && first.leases !== 1) retained = true;
-    }
-    emission?.end();
-    const { counters } = this.settings;
-    counters.framesReceived += delivered;
-    counters.bytesReceived += bytes;
-    const received = this.settings.bypass?.received;
-    if (received !== undefined) {
-      received.bypassFramesReceived += delivered;
-      received.bypassBytesReceived += bytes;
-    }
-    return retained;
-  }
-
-  private isAllowed(index: number): boolean {
-    const { onlySource, onlyTarget, batch } = this;
-    let reason: 'sourceMac' | 'targetMac';
-    if (onlySource !== undefined && !batch.carries(index, SOURCE_MAC, onlySource)) reason = 'sourceMac';
-    else if (onlyTarget !== undefined && !batch.carries(index, TARGET_MAC, onlyTarget)) reason = 'targetMac';
-    else return true;
-    this.settings.counters.dropped[reason] += 1;
-    return false;
   }
 
   /** The pool is empty: once the batch so far is delivered, its pages may be free again. */

@@ -1,4 +1,4 @@
-;; Receiving: runs of plain packets, as in plain-run.ts. A word of a message is fetched once, into a local, and what is
+;; Receiving: runs of plain packets, as in plain-packet.ts. A word of a message is fetched once, into a local, and what is
 ;; decided is decided on that; a packet that is not plain is left as it was found, for the link to look at.
 ;;
 ;; A link's block (link-block.ts), bytes from its start:
