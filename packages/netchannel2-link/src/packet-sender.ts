@@ -81,10 +81,15 @@ export class PacketSender extends PacketWriter implements SegmentSink {
     if (length < SMALLEST_FRAME || length > LARGEST_FRAME) return this.drop('sendLength');
     const plain = frame.checksum === FrameChecksum.unknown && frame.segmentation === FrameSegmentation.none;
     if (plain && frame.fragmentCount === 1) {
-      const { exact } = this.grants;
-      if (length > LARGEST_PREFIX && exact !== undefined) return this.sendPiece(frame, length, exact);
-      if (length <= LARGEST_PREFIX && !apart) return this.sendInline(frame, length);
+      if (length > LARGEST_PREFIX) {
+        const { exact } = this.grants;
+        if (exact !== undefined) return this.sendPiece(frame, length, exact);
+      } else if (!apart) return this.sendInline(frame, length);
     }
+    return this.sendAlone(frame, length, plain, apart);
+  }
+
+  private sendAlone(frame: Frame, length: number, plain: boolean, apart: boolean): SendOutcome {
     this.writing = true;
     try {
       return this.sendPlanned(frame, length, plain, apart);
