@@ -22,7 +22,7 @@ const backends = async (): Promise<string> =>
   run('xenstore-ls', '-f', '/local/domain/0/backend').catch(() => '');
 
 /** Datagrams of a transfer. */
-const DATAGRAMS = 2000;
+const DATAGRAMS = 1000;
 const ECHOES = 250;
 const ECHO_BYTES = 1 << 16;
 
