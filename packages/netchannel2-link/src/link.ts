@@ -1,36 +1,32 @@
 import {
   advertisedMaxPackets,
-  allowedMessages,
   answerReserve,
   FINISH_NOT_OBTAINED,
-  MessageType,
-  messageSize,
-  setMaxPacketsValue,
   UringConsumer,
   UringProducer,
 } from '@netchannel2/netchannel2';
 import type { DeferredWork, DomainId, Errno, Frame, FrameForwarder, GrantedFrame } from '@netchannel2/xen';
 import type { Subscription } from 'rxjs';
 import { type PacketFlow, TrackedPackets } from './bypass/packet-flow';
-import { CONTROL_MESSAGE_WORDS } from './control-messages';
+import { type ControlHost, ControlIntake } from './control-intake';
 import { ControlQueue } from './control-queue';
+import { createGrants } from './create-grants';
 import { FinishDeadlines } from './finish-deadlines';
 import { FinishQueue } from './finish-queue';
 import type { RunSink } from './forwarding-run';
 import { HeldFinishes } from './held-finishes';
 import { LinkBlock } from './link-block';
-import { FLUSH_EVERY, type LinkSettings, MOST_UNFINISHED, PLAIN_RING } from './link-settings';
+import { FLUSH_EVERY, type LinkSettings, MOST_UNFINISHED } from './link-settings';
 import { type IntakeHost, MessageIntake } from './message-intake';
 import type { PacketGrants } from './packet-grants';
 import { PacketReceiver } from './packet-receiver';
 import { PacketSender } from './packet-sender';
 import type { ParkedPackets, ParkedPacketsEnd } from './parked-packets';
 import { PeerLimits } from './peer-limits';
+import { PostponedWrites } from './postponed-writes';
 import { RingOpening } from './ring-opening';
 import { SendOutcome } from './send-outcome';
-import { SharedPageGrants } from './shared-page-grants';
 import { StallWatch } from './stall-watch';
-import { SubPageGrants } from './sub-page-grants';
 import { TakenWatches } from './taken-watches';
 
 /** When nothing of ours is under way that would wake us: how long to wait for pages or references. */
@@ -40,7 +36,7 @@ const STARVED_MILLISECONDS = 5;
  * One connected vif2: both rings, the packets under way in both directions, and the event channel. Both ends are alike;
  * who provides the memory no longer matters here (spec §1).
  */
-export class Vif2Link implements IntakeHost, RunSink, ParkedPacketsEnd {
+export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPacketsEnd {
   private readonly producer: UringProducer;
   private readonly consumer: UringConsumer;
   private readonly finishes: FinishQueue;
@@ -54,13 +50,10 @@ export class Vif2Link implements IntakeHost, RunSink, ParkedPacketsEnd {
   /** SET_MAX_FRAGMENTS and SET_OFFLOAD may come before there is a sender. */
   private readonly limits: PeerLimits;
   private readonly maxPackets: number;
-  private readonly allowed: Uint8Array;
-  private readonly message = new Int32Array(CONTROL_MESSAGE_WORDS);
+  private readonly controlIntake: ControlIntake;
   private readonly passWork: DeferredWork = { deferred: false, run: () => this.pass() };
   private readonly flushWork: DeferredWork = { deferred: false, run: () => this.flush() };
-  /** What others wanted to write amid the writing of a message. */
-  private readonly postponed: (() => void)[] = [];
-  private readonly postponedWork: DeferredWork = { deferred: false, run: () => this.writePostponed() };
+  private readonly postponed: PostponedWrites;
   private stopListening: (() => void) | undefined;
   private starvedTimer: Subscription | undefined;
   private grants: PacketGrants | undefined;
@@ -84,7 +77,8 @@ export class Vif2Link implements IntakeHost, RunSink, ParkedPacketsEnd {
     const most = advertisedMaxPackets(this.producer.ringBytes);
     this.maxPackets = Math.min(settings.offer.maxPackets ?? most, most);
     const onBypass = settings.bypass !== undefined;
-    this.allowed = allowedMessages(settings.rules ?? PLAIN_RING);
+    this.postponed = new PostponedWrites(settings.domain);
+    this.controlIntake = new ControlIntake(settings, this.consumer, this);
     const block = LinkBlock.create(settings.domain.memory, consume, settings.peer);
     this.block = block;
     this.finishes = new FinishQueue(this.producer, this.maxPackets, block);
@@ -225,7 +219,7 @@ export class Vif2Link implements IntakeHost, RunSink, ParkedPacketsEnd {
    */
   sendControl(message: Int32Array, answer: boolean): void {
     if (!this.running) return;
-    if (this.writing) this.postpone(() => this.sendControl(message, answer));
+    if (this.writing) this.postponed.add(() => this.sendControl(message, answer));
     else if (!this.controls.send(message, answer ? 0 : answerReserve(this.maxPackets)))
       this.fail('EPROTO', 'peer does not take its bypass messages');
     else if (!this.inPass && !this.flushWork.deferred) this.settings.domain.defer(this.flushWork);
@@ -250,15 +244,6 @@ export class Vif2Link implements IntakeHost, RunSink, ParkedPacketsEnd {
   /** A message is being written: somebody who was asked for its bytes has called. */
   private get writing(): boolean {
     return this.sender?.writing === true;
-  }
-
-  private postpone(write: () => void): void {
-    this.postponed.push(write);
-    this.settings.domain.defer(this.postponedWork);
-  }
-
-  private writePostponed(): void {
-    for (const write of this.postponed.splice(0)) write();
   }
 
   private get owesAnswers(): boolean {
@@ -359,40 +344,28 @@ export class Vif2Link implements IntakeHost, RunSink, ParkedPacketsEnd {
     return taken;
   }
 
-  /** Takes any message but PACKET and FINISH. @returns what ends the connection, or `undefined`. @internal */
+  /** @internal */
   takeControl(type: number): string | undefined {
-    const smallest = this.allowed[type] as number;
-    if (smallest === 0) return `message type ${type} is not allowed here`;
-    if (messageSize(this.consumer.header) < smallest) return `message type ${type} is too short`;
-    const message = this.message;
-    this.consumer.copyTo(message, Math.min(messageSize(this.consumer.header) >> 2, CONTROL_MESSAGE_WORDS));
-    switch (type) {
-      case MessageType.setMaxPackets:
-        return this.takeCredit(setMaxPacketsValue(message, 0));
-      case MessageType.setMaxFragmentsPerPacket:
-      case MessageType.setOffload: {
-        const fault = this.limits.take(type, message);
-        if (this.sender !== undefined) this.limits.apply(this.sender);
-        return fault;
-      }
-      case MessageType.bypassReady:
-        return this.opening?.takeReady();
-      default:
-        return this.settings.bypassMessage?.(message.slice());
-    }
+    return this.controlIntake.take(type);
   }
 
-  private takeCredit(maxPackets: number): string | undefined {
+  /** @internal */
+  takeLimit(type: number, message: Int32Array): string | undefined {
+    const fault = this.limits.take(type, message);
+    if (this.sender !== undefined) this.limits.apply(this.sender);
+    return fault;
+  }
+
+  /** @internal */
+  takeReady(): string | undefined {
+    return this.opening?.takeReady();
+  }
+
+  /** @internal */
+  takeCredit(maxPackets: number): string | undefined {
     if (this.sender !== undefined) return 'SET_MAX_PACKETS twice';
     if (maxPackets === 0) return 'SET_MAX_PACKETS of 0';
-    const capacity = Math.min(maxPackets, MOST_UNFINISHED);
-    const { domain, peer, fragmentKind } = this.settings;
-    const entries = domain.grants.entries;
-    const exact = fragmentKind === 'receiver_copy' && domain.capabilities.subPageGrants;
-    this.grants =
-      exact && entries?.version2 === true
-        ? new SubPageGrants(entries, peer, capacity, domain.scheduler, this.block)
-        : new SharedPageGrants(domain, peer, capacity);
+    this.grants = createGrants(this.settings, Math.min(maxPackets, MOST_UNFINISHED), this.block);
     this.intake.grants = this.grants;
     this.sender = new PacketSender(this.settings, this.producer, this.grants, this.maxPackets);
     this.limits.apply(this.sender);
@@ -445,13 +418,13 @@ export class Vif2Link implements IntakeHost, RunSink, ParkedPacketsEnd {
     if (!this.running) return;
     if (this.writing) {
       const [copy, flags] = [ids.slice(0, count), obtained.slice(0, count)];
-      this.postpone(() => this.runFinished(copy, flags, count));
+      this.postponed.add(() => this.runFinished(copy, flags, count));
     } else this.finishesQueued(this.finishes.finishRun(ids, obtained, count));
   }
 
   private finishLater(id: number, flags: number): void {
     if (!this.running) return;
-    if (this.writing) this.postpone(() => this.finishLater(id, flags));
+    if (this.writing) this.postponed.add(() => this.finishLater(id, flags));
     else this.finishesQueued(this.finishes.finish(id, flags));
   }
 
