@@ -161,8 +161,7 @@ export class LinkBlock {
 
   /** @param yes the kernel may take the FINISH of packet `id`: it is unfinished, and lies in one grant. */
   setFinishable(id: number, yes: boolean): void {
-    const { area } = this;
-    if (area.byteLength > 0) area.bytes[area.base + FINISHABLE + id] = yes ? 1 : 0;
+    if (this.here) this.area.bytes[this.area.base + FINISHABLE + id] = yes ? 1 : 0;
   }
 
   /** Its pages are the link's still: what lies in them may be written. */
