@@ -12,6 +12,9 @@ export interface Rate {
   readonly most: number;
 }
 
+const FIRST_COUNT = 10_000;
+/** For so long the pace tells about the compiler. */
+const COLD_MILLISECONDS = 250;
 /** Warm when this many rounds in a row … */
 const STEADY_ROUNDS = 3;
 /** … differ by no more than this, as a part of the fastest. */
@@ -24,12 +27,7 @@ export async function measureRate(
   run: (count: number) => Promise<void> | void,
   options: RateOptions,
 ): Promise<Rate> {
-  let count = 10_000;
-  for (;;) {
-    const elapsed = await timed(run, count);
-    if (elapsed >= options.milliseconds) break;
-    count = Math.ceil(count * Math.min(10, (options.milliseconds * 1.2) / Math.max(elapsed, 0.1)));
-  }
+  const count = await countForARound(run, options.milliseconds);
   const round = async () => (count / (await timed(run, count))) * 1000;
   const warmUps: number[] = [];
   while (warmUps.length < MOST_WARM_UPS && !isSteady(warmUps)) warmUps.push(await round());
@@ -38,6 +36,22 @@ export async function measureRate(
   rates.sort((left, right) => left - right);
   const at = (index: number) => rates[index] ?? 0;
   return { median: at(rates.length >> 1), least: at(0), most: at(rates.length - 1) };
+}
+
+/** How much to move in a round, by the pace of the last of some that were run until the compiler had its say. */
+async function countForARound(
+  run: (count: number) => Promise<void> | void,
+  milliseconds: number,
+): Promise<number> {
+  let count = FIRST_COUNT;
+  let elapsed = await timed(run, count);
+  for (let warm = elapsed; warm < COLD_MILLISECONDS; warm += elapsed) elapsed = await timed(run, count);
+  // By factors of ten at most: a short round tells little about a long one.
+  while (elapsed < milliseconds) {
+    count = Math.ceil(count * Math.min(10, (milliseconds * 1.2) / Math.max(elapsed, 0.1)));
+    elapsed = await timed(run, count);
+  }
+  return count;
 }
 
 function isSteady(rates: readonly number[]): boolean {

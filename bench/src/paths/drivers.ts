@@ -14,10 +14,10 @@ import type { FramePort } from '@netchannel2/xen';
 export type PortFrontend = FrontendDriver<FrontendDevice & FramePort>;
 export type PortBackend = BackendDriver<BackendDevice & FramePort>;
 
-/** Both classes with the rings a fast network asks for: vif2 with four pages each way; a vif's rings have one size. */
+/** Both classes with the rings a fast network asks for: vif2 with eight pages each way; a vif's rings have one size. */
 export const FRONTENDS: Readonly<Record<DeviceClass, () => PortFrontend>> = {
   vif: () => netfrontDriver(),
-  vif2: () => netfront2Driver({ ringPageOrder: 2 }),
+  vif2: () => netfront2Driver({ ringPageOrder: 3 }),
 };
 
 export const BACKENDS: Readonly<Record<DeviceClass, () => PortBackend>> = {
