@@ -1,9 +1,12 @@
 import type { UringConsumer } from '@netchannel2/netchannel2';
 import type { LinkBlock } from './link-block';
-import type { PacketGrants } from './packet-grants';
+import { FinishOutcome, type PacketGrants } from './packet-grants';
 
 /** Takes runs of FINISHes by a kernel, of packets in one exact grant: a run costs one call. */
 export class FinishRun {
+  /** Of the last run: {@link FinishOutcome.done}, or what ends the connection. */
+  outcome: FinishOutcome = FinishOutcome.done;
+
   constructor(
     private readonly consumer: UringConsumer,
     private readonly block: LinkBlock,
@@ -17,7 +20,7 @@ export class FinishRun {
    */
   take(grants: PacketGrants, most: number): number {
     const { exact } = grants;
-    const room = exact?.closingRoom ?? 0;
+    const room = exact?.openFinishes() ?? 0;
     if (exact === undefined || room === 0) return 0;
     const { consumer, block } = this;
     const taken = block.kernel.takeFinishes(
@@ -27,10 +30,11 @@ export class FinishRun {
       consumer.dueIndex,
       consumer.header,
       Math.min(most, room),
+      exact.finishesAt,
     );
     if (taken === 0) return 0;
     consumer.skipTo(block.consumed);
-    exact.finishRun(block, taken);
+    this.outcome = exact.closeFinishes(taken);
     return taken;
   }
 }

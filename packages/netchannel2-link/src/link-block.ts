@@ -1,4 +1,12 @@
-import type { DomainMemory, MemoryArea, PageArea } from '@netchannel2/xen';
+import type {
+  DomainId,
+  DomainMemory,
+  GrantPublications,
+  GrantRef,
+  GrantRevocations,
+  MemoryArea,
+  PageArea,
+} from '@netchannel2/xen';
 import { RECORD_WORDS } from './batch-record';
 import { linkKernel } from './kernels.generated';
 import { PASS_BUDGET } from './link-settings';
@@ -37,18 +45,17 @@ export interface LinkKernel {
     limit: number,
     header: number,
     most: number,
+    list: number,
   ): number;
   writeFinishes(block: number, count: number, target: number, room: number): number;
   writeInline(at: number, size: number, id: number, kind: number, length: number, source: number): void;
-  writePiece(
-    at: number,
-    size: number,
-    id: number,
-    kind: number,
+  writePieces(
+    block: number,
+    count: number,
+    list: number,
     prefix: number,
-    source: number,
-    range: number,
-    ref: number,
+    kind: number,
+    candidate: number,
   ): void;
 }
 
@@ -57,7 +64,7 @@ export function loadLinkKernel({ kernels }: DomainMemory): LinkKernel | undefine
   return kernels === undefined ? undefined : (kernels.load(linkKernel) as unknown as LinkKernel);
 }
 
-const BLOCK_PAGES = 3;
+const BLOCK_PAGES = 5;
 /** Words of the block. */
 const RING = 0;
 const RING_BYTES = 1;
@@ -78,10 +85,21 @@ const IDS = 4096;
 const FINISHABLE = 8192;
 /** Word of the block. */
 const FINISHED = 2304;
+/** Packets that are noted at a time. */
+export const MOST_NOTED = 64;
+/** For each: the address of its message and whether it wants an event, that of the frame, id and length, the guest frame. */
+export const NOTE_WORDS = 4;
+const NOTES = 2560;
+/** For each id: models of its grant's publication and revocation, and the reference. */
+const MODEL_WORDS = 8;
+const MODELS = 3072;
+/** Words of an id's models. */
+const REVOCATION = 4;
+const REFERENCE = 6;
 /** Beside the id of a FINISH: the packet was not obtained. */
 export const FINISHED_NOT_OBTAINED = 1 << 31;
 
-/** What a link's receiving side shares with its kernel: pages of its own. The layout is told in `kernels/link`. */
+/** What a link shares with its kernel: pages of its own. The layout is told in `kernels/link`. */
 export class LinkBlock {
   /** The records of a batch, see {@link RECORD_WORDS}. */
   readonly records: Int32Array;
@@ -89,6 +107,8 @@ export class LinkBlock {
   readonly forwards: Int32Array;
   /** Ids of the FINISHes a kernel took, with {@link FINISHED_NOT_OBTAINED}. */
   readonly finished: Int32Array;
+  /** See {@link NOTE_WORDS}. To be written only while the block is {@link here}. */
+  readonly notes: Int32Array;
   /** Unfinished small ids, see `UnfinishedIds`. */
   readonly ids: Uint8Array;
   private readonly words: Int32Array;
@@ -105,6 +125,8 @@ export class LinkBlock {
     this.forwards = area.words.subarray(forwards, forwards + PASS_BUDGET * FORWARD_WORDS);
     const finished = this.first + FINISHED;
     this.finished = area.words.subarray(finished, finished + PASS_BUDGET);
+    const notes = this.first + NOTES;
+    this.notes = area.words.subarray(notes, notes + MOST_NOTED * NOTE_WORDS);
     this.ids = area.bytes.subarray(area.base + IDS, area.base + IDS + DIRECT);
   }
 
@@ -164,6 +186,22 @@ export class LinkBlock {
     if (this.here) this.area.bytes[this.area.base + FINISHABLE + id] = yes ? 1 : 0;
   }
 
+  /** Packets `id` lie in grants of `ref` first, which the lists are to say. */
+  setModels(
+    id: number,
+    ref: GrantRef,
+    peer: DomainId,
+    publications: GrantPublications,
+    revocations: GrantRevocations,
+  ): void {
+    if (!this.here) return;
+    const { words } = this;
+    const at = this.first + MODELS + id * MODEL_WORDS;
+    publications.modelSubPage?.(ref, peer, true, words, at);
+    revocations.model?.(ref, words, at + REVOCATION);
+    words[at + REFERENCE] = ref;
+  }
+
   /** Its pages are the link's still: what lies in them may be written. */
   get here(): boolean {
     return this.area.byteLength > 0;
@@ -182,6 +220,11 @@ export class LinkBlock {
   /** Bytes copied out of the ring; or of the frames that were forwarded. */
   get bytes(): number {
     return this.words[this.first + BYTES] as number;
+  }
+
+  /** Counts bytes that a kernel has moved. */
+  countCopied(bytes: number): void {
+    this.memory.kernels?.countCopied(bytes);
   }
 
   end(): void {

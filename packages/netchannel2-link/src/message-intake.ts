@@ -126,8 +126,7 @@ export class MessageIntake {
     this.finished = (this.finished + taken) | 0;
     // The step counts the last of them.
     this.left -= taken - 1;
-    if (grants.exact?.closingRoom === 0 && grants.settle() !== FinishOutcome.done) return this.step(BUSY);
-    return this.step(undefined);
+    return this.step(finishRun.outcome === FinishOutcome.done ? undefined : BUSY);
   }
 
   private walkFinishes(): number {

@@ -1,5 +1,6 @@
 import type { DomainId, Frame, GrantedFrame, GrantRef, LeasedPage } from '@netchannel2/xen';
 import type { LinkBlock } from './link-block';
+import type { NotedPieces } from './noted-pieces';
 import type { ParkedPackets } from './parked-packets';
 
 /** Milliseconds after which a packet that waits in a third domain's grants is given up (spec §4.4). */
@@ -21,16 +22,20 @@ export type FinishOutcome = (typeof FinishOutcome)[keyof typeof FinishOutcome];
 
 /** Exact grants of packets in one piece of one page. */
 export interface ExactGrants {
+  /** Packets that a kernel writes in runs; `undefined` where none does. */
+  readonly pieces: NotedPieces | undefined;
   /** Grants bytes `[offset, offset + length)` of `page`. @returns as `PacketGrants.grant`. */
   grantPage(page: LeasedPage, offset: number, length: number): number;
   /** The reference of a packet's first fragment. */
   firstRef(id: number): GrantRef;
   /** Sets ids and references aside for packets of `owner` that are handed on. @returns how many, at most `most`. */
   openRun(block: LinkBlock, owner: DomainId, most: number): number;
-  /** FINISHes that may come in a run before {@link PacketGrants.settle}. */
-  readonly closingRoom: number;
-  /** As {@link PacketGrants.finish}, for the first `count` packets that the kernel finished. */
-  finishRun(block: LinkBlock, count: number): void;
+  /** Begins a run of FINISHes that a kernel takes. @returns how many there may be; 0: no kernel can do it. */
+  openFinishes(): number;
+  /** Where the kernel puts their grants. */
+  readonly finishesAt: number;
+  /** The kernel took the FINISHes of `count` packets: as {@link PacketGrants.finish} and {@link PacketGrants.settle} for them. */
+  closeFinishes(count: number): FinishOutcome;
   /** The first `pieces` of them were handed on and are held, the others not. */
   closeRun(block: LinkBlock, parked: ParkedPackets, owner: DomainId, pieces: number): void;
 }

@@ -19,6 +19,7 @@ import {
 } from '@netchannel2/xen';
 import { type LinkBlock, type LinkKernel, loadLinkKernel } from './link-block';
 import type { LinkSettings } from './link-settings';
+import type { NotedPieces } from './noted-pieces';
 import { acceptsOffload, type PeerOffload } from './offload-plan';
 import type { ExactGrants, PacketGrants } from './packet-grants';
 import { PacketWriter, SMALL_PACKET_ID } from './packet-writer';
@@ -43,6 +44,9 @@ export class PacketSender extends PacketWriter implements SegmentSink {
   private readonly heapFrame: ScratchFrame;
   private readonly segmented: SegmentedSend;
   private readonly kernel: LinkKernel | undefined;
+  private readonly pieces: NotedPieces | undefined;
+  /** Bytes of the message of a packet in one piece. */
+  private readonly pieceSize: number;
   /** Bytes the kernel has moved that are not counted yet. */
   private moved = 0;
   /** Whose packets are handed on. */
@@ -53,6 +57,9 @@ export class PacketSender extends PacketWriter implements SegmentSink {
     super(settings, producer, grants, maxPackets);
     this.runOwner = settings.peer;
     this.kernel = loadLinkKernel(settings.domain.memory);
+    this.pieceSize = (PACKET_FIXED_SIZE + PACKET_FRAGMENT_SIZE + this.prefix + 7) & ~7;
+    this.pieces = grants.exact?.pieces;
+    this.pieces?.setShape(this.prefix, this.fragmentType, this.candidate << 8);
     this.heapFrame = new ScratchFrame(settings.pool);
     this.segmented = new SegmentedSend(settings.pool, settings.prefix);
   }
@@ -82,6 +89,8 @@ export class PacketSender extends PacketWriter implements SegmentSink {
     const plain = frame.checksum === FrameChecksum.unknown && frame.segmentation === FrameSegmentation.none;
     if (plain && frame.fragmentCount === 1) {
       if (length > LARGEST_PREFIX) {
+        const { pieces } = this;
+        if (pieces !== undefined) return this.notePiece(frame, length, pieces);
         const { exact } = this.grants;
         if (exact !== undefined) return this.sendPiece(frame, length, exact);
       } else if (!apart) return this.sendInline(frame, length);
@@ -211,10 +220,9 @@ export class PacketSender extends PacketWriter implements SegmentSink {
 
   /** Most frames, in one piece and without offloads: a prefix inline, the rest granted where it lies. */
   private sendPiece(frame: Frame, length: number, exact: ExactGrants): SendOutcome {
-    const { producer, grants, prefix, kernel } = this;
+    const { producer, grants, prefix, pieceSize: size } = this;
     const page = frame.fragmentPage(0);
     const offset = frame.fragmentOffset(0);
-    const size = (PACKET_FIXED_SIZE + PACKET_FRAGMENT_SIZE + prefix + 7) & ~7;
     const at = grants.free === 0 ? NO_SPACE : producer.claim(size, this.reserve);
     if (at === NO_SPACE) {
       this.refusedSize = size;
@@ -229,15 +237,31 @@ export class PacketSender extends PacketWriter implements SegmentSink {
       this.urgent = true;
     }
     this.lastId = id;
-    const range = (length - prefix) | (from << 16);
-    if (kernel !== undefined) {
-      kernel.writePiece(at << 2, size, id, kind, prefix, page.base + offset, range, exact.firstRef(id));
-      this.moved += prefix;
-      return this.sent(size, length);
-    }
-    this.writePieceWords(at, size, id, kind, range, exact.firstRef(id));
+    this.writePieceWords(at, size, id, kind, (length - prefix) | (from << 16), exact.firstRef(id));
     this.copyPrefix(at, PACKET_FIXED_SIZE + PACKET_FRAGMENT_SIZE, page, offset, prefix);
     return this.sent(size, length);
+  }
+
+  /** As {@link sendPiece}, where a kernel writes the message and the grant later, with others. */
+  private notePiece(frame: Frame, length: number, pieces: NotedPieces): SendOutcome {
+    const { grants, pieceSize } = this;
+    const page = frame.fragmentPage(0);
+    const offset = frame.fragmentOffset(0);
+    page.acquire();
+    const at = grants.free === 0 ? NO_SPACE : this.producer.claim(pieceSize, this.reserve);
+    if (at === NO_SPACE) {
+      page.release();
+      this.refusedSize = pieceSize;
+      return SendOutcome.full;
+    }
+    const id = pieces.add(page, offset, length, at << 2);
+    if (id < 0) {
+      page.release();
+      return SendOutcome.starved;
+    }
+    if (grants.free === 0) this.urgent = true;
+    this.lastId = id;
+    return this.sent(pieceSize, length);
   }
 
   /** What was sent is about to be shown to the peer. */

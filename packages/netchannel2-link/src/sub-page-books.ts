@@ -10,6 +10,7 @@ import {
 import type { SchedulerLike } from 'rxjs';
 import { ForwardedPackets } from './forwarded-packets';
 import { ForwardingCredit } from './forwarding-credit';
+import type { GrantLists } from './grant-lists';
 import type { LinkBlock } from './link-block';
 import { PacketIds } from './packet-ids';
 
@@ -32,12 +33,13 @@ export class SubPageBooks {
   private readonly holds: (GrantedFrameHold | undefined)[];
   private readonly owners: Int32Array;
 
-  /** @param block shared with the kernel that takes FINISHes, where there is one. */
+  /** @param block shared with kernels, where there are some; @param lists what these grant and revoke by. */
   constructor(
     private readonly entries: GrantEntries,
     private readonly capacity: number,
     scheduler: SchedulerLike,
     private readonly block: LinkBlock | undefined,
+    private readonly lists: GrantLists | undefined,
   ) {
     this.ids = new PacketIds(capacity);
     this.credit = new ForwardingCredit(scheduler, capacity);
@@ -60,6 +62,7 @@ export class SubPageBooks {
     if (kept !== NO_GRANT_REF) return kept;
     const ref = this.entries.allocate();
     this.refs[slot] = ref;
+    if (ref !== NO_GRANT_REF && slot < this.capacity) this.lists?.setReference(slot, ref);
     return ref;
   }
 

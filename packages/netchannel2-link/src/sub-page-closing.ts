@@ -5,7 +5,7 @@ import {
   type LeasedPage,
   NO_GRANT_REF,
 } from '@netchannel2/xen';
-import { FINISHED_NOT_OBTAINED, type LinkBlock } from './link-block';
+import { FINISHED_NOT_OBTAINED } from './link-block';
 import { FinishOutcome } from './packet-grants';
 import { IdState } from './packet-ids';
 import type { SubPageBooks } from './sub-page-books';
@@ -18,8 +18,6 @@ export const MOST_IN_RUN = 64;
 /** The ends of packets in exact grants: their grants are withdrawn in runs, where there is memory for that. */
 export class SubPageClosing {
   private busy = 0;
-  /** Of packets that are over: their grants, in the order of the lists below. */
-  private readonly revocations: GrantRevocations | undefined;
   private readonly ids = new Int32Array(MOST_IN_RUN);
   /** Which of the packet's grants. */
   private readonly parts = new Uint8Array(MOST_IN_RUN);
@@ -31,14 +29,9 @@ export class SubPageClosing {
   constructor(
     private readonly entries: GrantEntries,
     private readonly books: SubPageBooks,
-  ) {
-    this.revocations = entries.createRevocations(MOST_IN_RUN);
-  }
-
-  /** Packets in one grant that fit before {@link settle}. */
-  get room(): number {
-    return this.revocations === undefined ? 0 : MOST_IN_RUN - this.revocations.length;
-  }
+    /** Of packets that are over: their grants, in the order of the lists below. */
+    private readonly revocations: GrantRevocations | undefined,
+  ) {}
 
   /** As `PacketGrants.finish`. */
   finish(id: number, obtained: boolean): FinishOutcome {
@@ -70,29 +63,58 @@ export class SubPageClosing {
     return outcome;
   }
 
-  /** As {@link finish}, for the first `count` packets that the kernel finished, each in one grant. */
-  finishRun(block: LinkBlock, count: number): void {
-    const { revocations, books } = this;
-    if (revocations === undefined) return;
-    const { ids, refs } = books;
-    const { finished } = block;
-    const first = revocations.length;
-    for (let index = 0; index < count; index += 1) {
-      const word = finished[index] as number;
-      const id = word & ~FINISHED_NOT_OBTAINED;
-      ids.close(id);
-      this.ids[first + index] = id;
-      this.parts[first + index] = 0;
-      this.obtained[first + index] = word >= 0 ? 1 : 0;
-      revocations.add(refs[id] as GrantRef);
-      books.judge(id, word >= 0);
+  /**
+   * As {@link finish} and {@link settle}, for `count` packets that a kernel finished, each in one grant. The list of grants was
+   * empty, and holds theirs now.
+   *
+   * @param finished see `LinkBlock.finished`.
+   */
+  finishRun(finished: Int32Array, count: number): FinishOutcome {
+    const { revocations } = this;
+    if (revocations === undefined) return FinishOutcome.done;
+    revocations.append?.(count);
+    let done = 0;
+    while (done < count) {
+      const end = revocations.revoke(done);
+      for (; done < end; done += 1) this.closeFinished(finished[done] as number);
+      if (done < count) this.closeUsed(finished[done++] as number);
     }
+    revocations.clear();
+    this.books.forwarded.flush();
+    return this.judgeBusy();
+  }
+
+  /** The one grant of a packet that a kernel finished is withdrawn. */
+  private closeFinished(word: number): void {
+    const { books } = this;
+    const { pages } = books;
+    const id = word & ~FINISHED_NOT_OBTAINED;
+    const page = pages[id];
+    if (page !== undefined) {
+      pages[id] = undefined;
+      page.release();
+    } else books.judge(id, word >= 0);
+    books.ids.put(id);
+    if (page === undefined) books.letGo(id, word >= 0);
+  }
+
+  /** The one grant of a packet that a kernel finished is in use still. */
+  private closeUsed(word: number): void {
+    const { books } = this;
+    const id = word & ~FINISHED_NOT_OBTAINED;
+    const page = books.pages[id];
+    books.pages[id] = undefined;
+    if (page === undefined) books.judge(id, word >= 0);
+    this.keepBusy(id, page);
+    this.inUse = false;
+    books.ids.put(id);
+    if (page === undefined) books.letGo(id, true);
   }
 
   /** Withdraws what was finished. */
   settle(): FinishOutcome {
     const { revocations } = this;
-    if (revocations === undefined || revocations.length === 0) return FinishOutcome.done;
+    if (revocations === undefined || revocations.length === 0) return this.judgeBusy();
     const count = revocations.length;
     let done = 0;
     while (done < count) {

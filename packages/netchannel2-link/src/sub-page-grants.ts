@@ -10,11 +10,13 @@ import {
   NO_GRANT_REF,
 } from '@netchannel2/xen';
 import type { SchedulerLike } from 'rxjs';
+import { GrantLists } from './grant-lists';
 import { FORWARD_WORDS, type LinkBlock } from './link-block';
+import { NotedPieces } from './noted-pieces';
 import {
   COPY_DEADLINE,
   type ExactGrants,
-  type FinishOutcome,
+  FinishOutcome,
   FORWARD_DEADLINE,
   type PacketGrants,
 } from './packet-grants';
@@ -32,12 +34,14 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
   private readonly closing: SubPageClosing;
   /** Granted, and not to be reached yet. */
   private readonly publications: GrantPublications | undefined;
+  private readonly lists: GrantLists | undefined;
+  readonly pieces: NotedPieces | undefined;
   /** Ids set aside for a run. */
   private opened = 0;
   /** Whether the reference of each was allocated just now. */
   private readonly fresh = new Uint8Array(MOST_IN_RUN);
 
-  /** @param block shared with the kernel that takes FINISHes, where there is one. */
+  /** @param block shared with kernels, where there are some. */
   constructor(
     private readonly entries: GrantEntries,
     private readonly peer: DomainId,
@@ -45,9 +49,14 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     scheduler: SchedulerLike,
     block?: LinkBlock | undefined,
   ) {
-    this.books = new SubPageBooks(entries, capacity, scheduler, block);
-    this.closing = new SubPageClosing(entries, this.books);
-    this.publications = entries.createPublications(MOST_IN_RUN);
+    const publications = entries.createPublications(MOST_IN_RUN);
+    const revocations = entries.createRevocations(MOST_IN_RUN);
+    const lists = GrantLists.create(block, peer, publications, revocations);
+    this.publications = publications;
+    this.lists = lists;
+    this.books = new SubPageBooks(entries, capacity, scheduler, block, lists);
+    this.closing = new SubPageClosing(entries, this.books, revocations);
+    this.pieces = lists === undefined ? undefined : new NotedPieces(this.books, lists);
   }
 
   get exact(): ExactGrants {
@@ -56,6 +65,7 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
 
   publish(): void {
     const { publications } = this;
+    this.pieces?.write();
     if (publications !== undefined && publications.length > 0) publications.publish();
   }
 
@@ -166,15 +176,25 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
   }
 
   finish(id: number, obtained: boolean): FinishOutcome {
+    // Who finishes what it was not shown yet must not find it granted afterwards.
+    this.publish();
     return this.closing.finish(id, obtained);
   }
 
-  get closingRoom(): number {
-    return this.closing.room;
+  openFinishes(): number {
+    if (this.lists === undefined) return 0;
+    this.publish();
+    this.closing.settle();
+    return MOST_IN_RUN;
   }
 
-  finishRun(block: LinkBlock, count: number): void {
-    this.closing.finishRun(block, count);
+  get finishesAt(): number {
+    return this.lists?.revocationBase ?? 0;
+  }
+
+  closeFinishes(count: number): FinishOutcome {
+    const { lists } = this;
+    return lists === undefined ? FinishOutcome.done : this.closing.finishRun(lists.block.finished, count);
   }
 
   settle(): FinishOutcome {

@@ -10,6 +10,7 @@ import type {
   GrantRef,
   GrantRevocations,
   GuestFrame,
+  MemoryArea,
   PageArea,
 } from '@netchannel2/xen';
 import { GTF_permit_access, GTF_readonly, GTF_sub_page, GTF_transitive } from '../layout/entry-flags';
@@ -53,6 +54,16 @@ class EntryRun {
     this.first = area.base >>> 2;
   }
 
+  get list(): MemoryArea {
+    return this.area;
+  }
+
+  append(count: number): void {
+    if (this.length + count > this.capacity)
+      throw new RangeError(`a run of ${this.capacity} entries has no room for ${count} more`);
+    this.length += count;
+  }
+
   clear(): void {
     this.length = 0;
   }
@@ -78,8 +89,14 @@ export class PublicationRun extends EntryRun implements GrantPublications {
     readonly: boolean,
   ): void {
     if (!this.table.version2) throw needsVersion2('sub-page');
-    const kind = GTF_permit_access | GTF_sub_page;
-    this.add(ref, offset | (length << 16), frame, (readonly ? kind | GTF_readonly : kind) | (peer << 16));
+    this.add(ref, offset | (length << 16), frame, subPageHeader(peer, readonly));
+  }
+
+  modelSubPage(ref: GrantRef, peer: DomainId, readonly: boolean, words: Int32Array, at: number): void {
+    const { table } = this;
+    if (!table.version2) throw needsVersion2('sub-page');
+    if (!table.stopped)
+      writePublication(words, at, table.entryWord(ref), 0, 0, subPageHeader(peer, readonly));
   }
 
   addTransitive(ref: GrantRef, peer: DomainId, owner: DomainId, ownerRef: GrantRef, readonly: boolean): void {
@@ -101,22 +118,48 @@ export class PublicationRun extends EntryRun implements GrantPublications {
   private add(ref: number, range: number, frame: number, header: number): void {
     const { words, table, length } = this;
     if (table.stopped) return;
-    const at = this.first + length * PUBLICATION_WORDS;
-    words[at] = table.entryWord(ref);
-    words[at + 1] = range;
-    words[at + 2] = frame;
-    words[at + 3] = header;
+    writePublication(
+      words,
+      this.first + length * PUBLICATION_WORDS,
+      table.entryWord(ref),
+      range,
+      frame,
+      header,
+    );
     this.length = length + 1;
   }
+}
+
+function subPageHeader(peer: DomainId, readonly: boolean): number {
+  const kind = GTF_permit_access | GTF_sub_page;
+  return (readonly ? kind | GTF_readonly : kind) | (peer << 16);
+}
+
+function writePublication(
+  words: Int32Array,
+  at: number,
+  entry: number,
+  range: number,
+  frame: number,
+  header: number,
+): void {
+  words[at] = entry;
+  words[at + 1] = range;
+  words[at + 2] = frame;
+  words[at + 3] = header;
 }
 
 /** Grants to be revoked by one call. */
 export class RevocationRun extends EntryRun implements GrantRevocations {
   add(ref: GrantRef): void {
-    const { words, table, length } = this;
+    const { length } = this;
     this.length = length + 1;
+    this.model(ref, this.words, this.first + length * REVOCATION_WORDS);
+  }
+
+  model(ref: GrantRef, words: Int32Array, at: number): void {
+    const { table } = this;
     if (table.stopped) return;
-    const at = this.first + length * REVOCATION_WORDS;
     words[at] = table.entryWord(ref);
     if (table.version2) words[at + 1] = table.statusWord(ref);
   }

@@ -1,13 +1,15 @@
 ;; FINISHes: the walk of message-intake.ts over those of packets that are followed by nobody.
 ;;
 ;; Of the block of the link that receives them, bytes from its start: 8192 + id for ids below 256: 1 while the packet is
-;; unfinished, lies in one grant and may be finished here. Answers: at 16 the index behind the last message taken; from 9216
-;; on a word for each: the id, and its highest bit where the packet was not obtained.
+;; unfinished, lies in one grant and may be finished here; from 12288 on, see send.wat. Answers: at 16 the index behind the last
+;; message taken; from 9216 on a word for each: the id, and its highest bit where the packet was not obtained.
 
 ;; Takes FINISHes from the one with $header, which ends at index $consumed; ends before any other message, behind the one
-;; that passes $limit, and when $most are taken. Answers how many.
+;; that passes $limit, and when $most are taken. Their grants become entries of a list of revocations, from $list on. Answers
+;; how many.
 (func (export "takeFinishes")
   (param $block i32) (param $consumed i32) (param $produced i32) (param $limit i32) (param $header i32) (param $most i32)
+  (param $list i32)
   (result i32)
   (local $taken i32) (local $behind i32) (local $ring i32) (local $mask i32) (local $size i32) (local $at i32)
   (local $id i32) (local $left i32) (local $from i32) (local $answer i32)
@@ -31,6 +33,9 @@
       (i32.store (local.get $answer)
         (i32.or (local.get $id) (i32.shl (i32.and (local.get $header) (i32.const 0x100)) (i32.const 23))))
       (local.set $answer (i32.add (local.get $answer) (i32.const 4)))
+      (i64.store (local.get $list)
+        (i64.load offset=12304 (i32.add (local.get $block) (i32.shl (local.get $id) (i32.const 5)))))
+      (local.set $list (i32.add (local.get $list) (i32.const 8)))
       (local.set $behind (local.get $consumed))
       (local.set $taken (i32.add (local.get $taken) (i32.const 1)))
       (br_if $stop (i32.ge_s (local.get $taken) (local.get $most)))

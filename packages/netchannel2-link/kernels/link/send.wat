@@ -1,4 +1,9 @@
 ;; Sending: the two PACKETs most frames become, as in packet-sender.ts.
+;;
+;; Of the block of the link, bytes from its start: 8192 + id: see finish.wat; from 10240 on the packets that were noted, sixteen
+;; bytes each: the address of the message (with bit 0 set where an event is wanted), that of the frame, the id and in the upper
+;; half the bytes of the fragment, the guest frame; from 12288 on thirty-two bytes for each id: the models of its grant's
+;; publication and revocation (grant-runs.ts in xen), 16 and 8 bytes, and its reference.
 
 ;; A packet without fragments. $kind: the third word.
 (func (export "writeInline")
@@ -12,17 +17,51 @@
   (i32.store offset=16 (local.get $at) (i32.const 0))
   (call $copyShort (i32.add (local.get $at) (i32.const 20)) (local.get $source) (local.get $length)))
 
-;; A packet of a prefix and one fragment.
-(func (export "writePiece")
-  (param $at i32) (param $size i32) (param $id i32) (param $kind i32) (param $prefix i32) (param $source i32)
-  (param $range i32) (param $ref i32)
-  (i64.store align=4
-    (i32.add (local.get $at) (i32.sub (local.get $size) (i32.const 8))) (i64.const 0))
-  (i32.store (local.get $at) (i32.or (i32.const 2) (i32.shl (local.get $size) (i32.const 16))))
-  (i32.store offset=4 (local.get $at) (local.get $id))
-  (i32.store offset=8 (local.get $at) (local.get $kind))
-  (i32.store offset=12 (local.get $at) (local.get $prefix))
-  (i32.store offset=16 (local.get $at) (i32.const 0))
-  (i32.store offset=20 (local.get $at) (local.get $range))
-  (i32.store offset=24 (local.get $at) (local.get $ref))
-  (call $copyShort (i32.add (local.get $at) (i32.const 28)) (local.get $source) (local.get $prefix)))
+;; The first $count packets that were noted, each of a prefix of $prefix bytes and one fragment, and their grants as entries of
+;; a list of publications, from $list on. $kind: the third word of all; $candidate: what it has more if the frame goes to one
+;; station.
+(func (export "writePieces")
+  (param $block i32) (param $count i32) (param $list i32) (param $prefix i32) (param $kind i32) (param $candidate i32)
+  (local $note i32) (local $end i32) (local $size i32) (local $at i32) (local $source i32) (local $id i32)
+  (local $length i32) (local $from i32) (local $model i32)
+  (local.set $size (i32.and (i32.add (local.get $prefix) (i32.const 35)) (i32.const -8)))
+  (local.set $note (i32.add (local.get $block) (i32.const 10240)))
+  (local.set $end (i32.add (local.get $note) (i32.shl (local.get $count) (i32.const 4))))
+  (block $done
+    (loop $next
+      (br_if $done (i32.ge_u (local.get $note) (local.get $end)))
+      (local.set $at (i32.and (i32.load (local.get $note)) (i32.const -8)))
+      (local.set $source (i32.load offset=4 (local.get $note)))
+      (local.set $id (i32.load16_u offset=8 (local.get $note)))
+      (local.set $length (i32.load16_u offset=10 (local.get $note)))
+      (local.set $from (i32.add (i32.and (local.get $source) (i32.const 0xfff)) (local.get $prefix)))
+      (local.set $model
+        (i32.add (i32.add (local.get $block) (i32.const 12288)) (i32.shl (local.get $id) (i32.const 5))))
+      (i64.store align=4
+        (i32.add (local.get $at) (i32.sub (local.get $size) (i32.const 8))) (i64.const 0))
+      (i32.store (local.get $at) (i32.or (i32.const 2) (i32.shl (local.get $size) (i32.const 16))))
+      (i32.store offset=4 (local.get $at) (local.get $id))
+      (i32.store offset=8 (local.get $at)
+        (i32.or
+          (i32.or
+            (local.get $kind)
+            (i32.shl (i32.and (i32.load (local.get $note)) (i32.const 1)) (i32.const 11)))
+          (i32.and
+            (local.get $candidate)
+            (i32.sub (i32.and (i32.load8_u (local.get $source)) (i32.const 1)) (i32.const 1)))))
+      (i32.store offset=12 (local.get $at) (local.get $prefix))
+      (i32.store offset=16 (local.get $at) (i32.const 0))
+      (i32.store offset=20 (local.get $at)
+        (i32.or (local.get $length) (i32.shl (local.get $from) (i32.const 16))))
+      (i32.store offset=24 (local.get $at) (i32.load offset=24 (local.get $model)))
+      (call $copyShort (i32.add (local.get $at) (i32.const 28)) (local.get $source) (local.get $prefix))
+      (v128.store (local.get $list)
+        (i32x4.replace_lane 2
+          (i32x4.replace_lane 1
+            (v128.load (local.get $model))
+            (i32.or (local.get $from) (i32.shl (local.get $length) (i32.const 16))))
+          (i32.load offset=12 (local.get $note))))
+      (i32.store8 offset=8192 (i32.add (local.get $block) (local.get $id)) (i32.const 1))
+      (local.set $list (i32.add (local.get $list) (i32.const 16)))
+      (local.set $note (i32.add (local.get $note) (i32.const 16)))
+      (br $next))))
