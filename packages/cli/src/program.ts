@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import { CaptureError } from '@netchannel2/bridge';
 import { Command, CommanderError } from 'commander';
 import { CommandFailure, ExitCode } from './command-failure';
-import { COMMANDS } from './commands';
+import { loadCommands } from './commands';
 import type { Terminal } from './terminal';
 
-/** The whole of `nc2`'s command line. */
-export function createProgram(terminal: Terminal): Command {
+/** `nc2`'s command line. @param verb the only one wanted. Default: all there are. */
+export async function createProgram(terminal: Terminal, verb?: string): Promise<Command> {
   const program = new Command('nc2')
     .description('Xen split network drivers, vif and vif2, on a simulated or a real Xen.')
     .version(version(), '-V, --version', 'Print the version.')
@@ -19,7 +19,7 @@ export function createProgram(terminal: Terminal): Command {
       getErrHelpWidth: () => terminal.columns,
     })
     .exitOverride();
-  for (const register of COMMANDS) register(program, terminal);
+  for (const register of await loadCommands(verb)) register(program, terminal);
   return program;
 }
 
@@ -31,7 +31,8 @@ export function createProgram(terminal: Terminal): Command {
  */
 export async function main(words: readonly string[], terminal: Terminal): Promise<number> {
   try {
-    await createProgram(terminal).parseAsync(words, { from: 'user' });
+    const program = await createProgram(terminal, words[0]);
+    await program.parseAsync(words, { from: 'user' });
     return ExitCode.ok;
   } catch (error) {
     return report(error, terminal);

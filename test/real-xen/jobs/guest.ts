@@ -34,7 +34,7 @@ export class Guest {
     const { name, vifs, mtu, grantTable, pings, onReboot = 'destroy', words = '' } = options;
     const guest = new Guest(options);
     const extra = [
-      'console=hvc0 panic=1 mitigations=off loglevel=5',
+      'console=hvc0 panic=1 mitigations=off init_on_alloc=0 rodata=off loglevel=5',
       `lab_ip=${guest.address}/24`,
       mtu === undefined ? '' : `lab_mtu=${mtu}`,
       grantTable === undefined ? '' : `grant_table.version=${grantTable}`,

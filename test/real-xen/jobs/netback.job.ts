@@ -22,8 +22,8 @@ const backends = async (): Promise<string> =>
   run('xenstore-ls', '-f', '/local/domain/0/backend').catch(() => '');
 
 /** Datagrams of a transfer. */
-const DATAGRAMS = 1000;
-const ECHOES = 250;
+const DATAGRAMS = 500;
+const ECHOES = 200;
 const ECHO_BYTES = 1 << 16;
 
 /** Ping, TCP and UDP both ways; what the other end computed is compared with what was sent. */

@@ -17,18 +17,23 @@ export async function run(program: string, ...words: readonly string[]): Promise
   }
 }
 
-/** Asks until the answer is there. Emulation decides how long that takes, so time is only a last bound. */
+/**
+ * Asks until the answer is there. Emulation decides how long that takes, so time is only a last bound.
+ *
+ * @param pause milliseconds between questions: more where asking is work for who is waited for.
+ */
 export async function until<Answer>(
   what: string,
   seconds: number,
   ask: () => Promise<Answer | undefined> | Answer | undefined,
+  pause = 100,
 ): Promise<Answer> {
   const end = Date.now() + seconds * 1000;
   for (;;) {
     const answer = await ask();
     if (answer !== undefined) return answer;
     if (Date.now() > end) throw new Error(`${what}: not within ${seconds} s`);
-    await setTimeout(100);
+    await setTimeout(pause);
   }
 }
 

@@ -186,8 +186,12 @@ export async function udpGather(address: string, tap: string, count: number, siz
     );
   }
   socket.close();
-  await until(`${count * size} bytes to be written down`, 60, async () =>
-    Number(await recall(address, GATHERED_BYTES)) >= count * size ? true : undefined,
+  await until(
+    `${count * size} bytes to be written down`,
+    60,
+    async () => (Number(await recall(address, GATHERED_BYTES)) >= count * size ? true : undefined),
+    // The guest starts programs to answer that.
+    1000,
   );
   const kept = await recall(address, GATHERED);
   for (let at = 0; at < kept.byteLength; at += size) expected.delete(sumOf(kept.subarray(at, at + size)));

@@ -92,7 +92,8 @@ function describeNodes(name: string, withStore: WithStore): void {
           { length: 1000 },
           (_, index) => `child-number-${String(index).padStart(6, '0')}`,
         );
-        for (const child of names) await privileged.write(`/test/${child}`, '');
+        // Requests of one connection are served in their order.
+        await Promise.all(names.map((child) => privileged.write(`/test/${child}`, '')));
         expect(await privileged.list('/test')).toEqual(names);
       }),
     );
