@@ -6,6 +6,8 @@ import { Observable, type Subscriber } from 'rxjs';
  */
 export class HotStream<Value> extends Observable<Value> {
   private subscribers: readonly Subscriber<Value>[] = [];
+  /** The one subscriber, where there is exactly one: mostly so, and then a value costs no walk. */
+  private only: Subscriber<Value> | undefined;
   private completed = false;
 
   constructor() {
@@ -14,10 +16,8 @@ export class HotStream<Value> extends Observable<Value> {
         subscriber.complete();
         return undefined;
       }
-      this.subscribers = [...this.subscribers, subscriber];
-      return () => {
-        this.subscribers = this.subscribers.filter((other) => other !== subscriber);
-      };
+      this.become([...this.subscribers, subscriber]);
+      return () => this.become(this.subscribers.filter((other) => other !== subscriber));
     });
   }
 
@@ -30,16 +30,28 @@ export class HotStream<Value> extends Observable<Value> {
     return this.subscribers.length;
   }
 
-  emit(value: Value): void {
-    const subscribers = this.subscribers;
+  /** @returns `false` when nobody is subscribed. */
+  emit(value: Value): boolean {
+    const { only } = this;
+    if (only !== undefined) {
+      only.next(value);
+      return true;
+    }
+    const { subscribers } = this;
     for (let index = 0; index < subscribers.length; index += 1) subscribers[index]?.next(value);
+    return subscribers.length > 0;
   }
 
   complete(): void {
     if (this.completed) return;
     this.completed = true;
     const subscribers = this.subscribers;
-    this.subscribers = [];
+    this.become([]);
     for (const subscriber of subscribers) subscriber.complete();
+  }
+
+  private become(subscribers: readonly Subscriber<Value>[]): void {
+    this.subscribers = subscribers;
+    this.only = subscribers.length === 1 ? subscribers[0] : undefined;
   }
 }

@@ -1,4 +1,4 @@
-import type { HotStream } from '@netchannel2/frames';
+import type { HotStream, PooledPage } from '@netchannel2/frames';
 import { FINISH_NOT_OBTAINED } from '@netchannel2/netchannel2';
 import { type Frame, PAGE_SIZE } from '@netchannel2/xen';
 import { BatchEntry, OWED, RECORD_WORDS, RecordWord } from './batch-record';
@@ -142,6 +142,38 @@ export abstract class BatchDelivery {
    * @returns whether anybody keeps a first page.
    */
   private deliverAll(count: number): boolean {
+    const chosen = this.batch.troubled || this.onlySource !== undefined || this.onlyTarget !== undefined;
+    return chosen || this.settings.emission !== undefined
+      ? this.deliverChosen(count)
+      : this.deliverEach(count);
+  }
+
+  /** As {@link deliverAll}, where every packet is to be emitted. */
+  private deliverEach(count: number): boolean {
+    const { batch, frames } = this;
+    const { records, firstPages, cursor } = batch;
+    let bytes = 0;
+    let retained = false;
+    let index = 0;
+    for (let record = 0; index < count && !this.ended; record += RECORD_WORDS) {
+      const length = records[record + RecordWord.length] as number;
+      const first = firstPages[index] as PooledPage;
+      const plain = length <= PAGE_SIZE && records[record + RecordWord.properties] === 0;
+      if (plain) cursor.loadPage(first, 0, length);
+      else batch.load(index);
+      if (!frames.emit(cursor)) this.settings.counters.dropped.noSubscriber += 1;
+      cursor.end();
+      if (length > PAGE_SIZE) batch.releasePages(index);
+      if (first.leases !== 1) retained = true;
+      bytes += length;
+      index += 1;
+    }
+    this.countDelivered(index, bytes);
+    for (; index < count; index += 1) batch.releasePages(index);
+    return retained;
+  }
+
+  private deliverChosen(count: number): boolean {
     const { batch, frames } = this;
     const { records, firstPages } = batch;
     const { emission } = this.settings;
@@ -169,15 +201,17 @@ export abstract class BatchDelivery {
       if (first !== undefined && first.leases !== 1) retained = true;
     }
     emission?.end();
-    const { counters } = this.settings;
-    counters.framesReceived += delivered;
-    counters.bytesReceived += bytes;
-    const received = this.settings.bypass?.received;
-    if (received !== undefined) {
-      received.bypassFramesReceived += delivered;
-      received.bypassBytesReceived += bytes;
-    }
+    this.countDelivered(delivered, bytes);
     return retained;
+  }
+
+  private countDelivered(packets: number, bytes: number): void {
+    const { counters, bypass } = this.settings;
+    counters.framesReceived += packets;
+    counters.bytesReceived += bytes;
+    if (bypass === undefined) return;
+    bypass.received.bypassFramesReceived += packets;
+    bypass.received.bypassBytesReceived += bytes;
   }
 
   private isAllowed(index: number): boolean {
