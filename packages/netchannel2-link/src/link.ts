@@ -135,11 +135,11 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
     const sender = this.sender;
     if (sender === undefined || !this.running || this.ending || this.owesAnswers || sender.writing)
       return this.refuse();
-    const apart = flow !== undefined;
-    const outcome =
-      frame instanceof Uint8Array ? sender.sendBytes(frame, apart) : sender.sendFrame(frame, apart);
-    if (apart && outcome === SendOutcome.sent) this.tracked.add(sender.lastId, flow);
-    return this.sent(sender, outcome);
+    const outcome = sender.send(frame, flow !== undefined);
+    if (outcome !== SendOutcome.sent) return this.notSent(outcome);
+    if (flow !== undefined) this.tracked.add(sender.lastId, flow);
+    this.written(sender);
+    return true;
   }
 
   /** Whether the peer can be given `frame` in its sender's grants. */
@@ -152,7 +152,10 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
     const sender = this.sender;
     if (sender === undefined || !this.running || this.ending || this.owesAnswers || sender.writing)
       return this.refuse();
-    return this.sent(sender, sender.sendGranted(frame));
+    const outcome = sender.sendGranted(frame);
+    if (outcome !== SendOutcome.sent) return this.notSent(outcome);
+    this.written(sender);
+    return true;
   }
 
   /** This link, while runs of packets can be handed on to it. */
@@ -193,11 +196,9 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
     return this.receiver.setForwarder(forwarder);
   }
 
-  private sent(sender: PacketSender, outcome: SendOutcome): boolean {
+  /** @returns whether the frame was taken none the less. */
+  private notSent(outcome: SendOutcome): boolean {
     switch (outcome) {
-      case SendOutcome.sent:
-        this.written(sender);
-        return true;
       case SendOutcome.dropped:
         return true;
       case SendOutcome.starved:
@@ -376,6 +377,11 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
 
   private written(sender: PacketSender): void {
     this.unflushed += 1;
+    if (this.unflushed >= FLUSH_EVERY || sender.urgent || !this.flushWork.deferred) this.flushSoon(sender);
+  }
+
+  /** Flushes now or, if that is not urgent, at the end of the turn or of the pass. */
+  private flushSoon(sender: PacketSender): void {
     if (this.unflushed >= FLUSH_EVERY || sender.urgent) {
       sender.urgent = false;
       this.flush();

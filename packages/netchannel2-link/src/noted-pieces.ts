@@ -1,84 +1,110 @@
+import { NO_SPACE, type UringProducer } from '@netchannel2/netchannel2';
 import { type LeasedPage, NO_GRANT_REF } from '@netchannel2/xen';
 import type { GrantLists } from './grant-lists';
-import { MOST_NOTED, NOTE_WORDS } from './link-block';
+import { type LinkBlock, MOST_NOTED, NOTE_WORDS } from './link-block';
+import type { PacketIds } from './packet-ids';
 import type { SubPageBooks } from './sub-page-books';
 
 /** Bytes of a publication in its list. */
 const PUBLICATION_BYTES = 16;
 /** Beside the address of a message: its packet wants an event. */
 const WANTS_EVENT = 1;
+const MOST_WORDS = MOST_NOTED * NOTE_WORDS;
+
+/** What all packets in one piece of a link have. */
+export interface PieceShape {
+  /** Inline bytes, 1 or more. */
+  readonly prefix: number;
+  /** The third word of the message. */
+  readonly kind: number;
+  /** What that has more where the frame goes to one station. */
+  readonly candidate: number;
+  /** Bytes of the message. */
+  readonly size: number;
+  /** Bytes of the ring that stay free behind it. */
+  readonly reserve: number;
+}
+
+/** What {@link NotedPieces.add} answers where there is no reference, and no room or id. */
+export const PIECE_STARVED = -1;
+export const PIECE_FULL = -2;
 
 /**
  * Packets in one piece whose place in the ring is taken, and which a kernel writes with their grants before the peer is shown
  * any of them: a run costs one call. Their pages are leased, so that their bytes are there until then.
  */
 export class NotedPieces {
+  /** Words written to {@link notes}. */
   private length = 0;
   private readonly notes: Int32Array;
-  private prefix = 0;
-  private kind = 0;
-  private candidate = 0;
+  private readonly block: LinkBlock;
+  private readonly ids: PacketIds;
+  private readonly pages: (LeasedPage | undefined)[];
+  private readonly refs: Int32Array;
+  private readonly prefix: number;
+  private readonly size: number;
+  private readonly reserve: number;
 
   constructor(
+    private readonly producer: UringProducer,
+    private readonly shape: PieceShape,
     private readonly books: SubPageBooks,
     private readonly lists: GrantLists,
   ) {
+    this.block = lists.block;
     this.notes = lists.block.notes;
+    this.ids = books.ids;
+    this.pages = books.pages;
+    this.refs = books.refs;
+    this.prefix = shape.prefix;
+    this.size = shape.size;
+    this.reserve = shape.reserve;
   }
 
   /**
-   * What all of them have.
-   *
-   * @param prefix inline bytes, 1 or more. @param kind the third word of the message. @param candidate what that has more where
-   * the frame goes to one station.
-   */
-  setShape(prefix: number, kind: number, candidate: number): void {
-    this.prefix = prefix;
-    this.kind = kind;
-    this.candidate = candidate;
-  }
-
-  /**
-   * Takes an id for a packet whose lease is the id's then.
+   * Takes an id and a place in the ring for a packet; the caller's lease of its page is the id's then.
    *
    * @param offset of the frame in the page. @param length of the frame, more than the prefix.
-   * @param at address of the message's place.
-   * @returns -1 where there is no id or no reference.
+   * @returns the id, {@link PIECE_STARVED} or {@link PIECE_FULL}.
    */
-  add(page: LeasedPage, offset: number, length: number, at: number): number {
-    const { books, notes } = this;
-    const { ids } = books;
-    if (!this.lists.block.here) return -1;
-    const id = ids.take();
-    if (id < 0) return -1;
-    if (books.reference(id) === NO_GRANT_REF) {
-      ids.put(id);
-      return -1;
-    }
-    books.pages[id] = page;
-    books.counts[id] = 1;
-    if (this.length === MOST_NOTED) this.write();
-    const note = this.length * NOTE_WORDS;
-    notes[note] = ids.free === 0 ? at | WANTS_EVENT : at;
+  add(page: LeasedPage, offset: number, length: number): number {
+    const { ids, notes } = this;
+    const id = ids.next;
+    if (id < 0) return PIECE_FULL;
+    if (!this.block.here || (this.refs[id] === NO_GRANT_REF && this.books.reference(id) === NO_GRANT_REF))
+      return PIECE_STARVED;
+    const at = this.producer.take(this.size, this.reserve);
+    if (at === NO_SPACE) return PIECE_FULL;
+    if (this.length === MOST_WORDS) this.write();
+    ids.take();
+    this.pages[id] = page;
+    const note = this.length;
+    notes[note] = ids.free === 0 ? (at << 2) | WANTS_EVENT : at << 2;
     notes[note + 1] = page.base + offset;
     notes[note + 2] = id | ((length - this.prefix) << 16);
     notes[note + 3] = page.frame;
-    this.length += 1;
+    this.length = note + NOTE_WORDS;
     return id;
+  }
+
+  /** The last id is taken. */
+  get full(): boolean {
+    return this.ids.free === 0;
   }
 
   /** Writes what is noted; the grants are to be published. */
   write(): void {
-    const { length, lists, prefix } = this;
+    const { length, lists, block, shape } = this;
     if (length === 0) return;
     this.length = 0;
-    const { block, publications } = lists;
     // Who has no pages any more has no ring either.
     if (!block.here) return;
-    if (publications.length + length > publications.capacity) publications.publish();
+    const { publications } = lists;
+    const count = length / NOTE_WORDS;
+    if (publications.length + count > publications.capacity) publications.publish();
     const list = lists.publicationBase + publications.length * PUBLICATION_BYTES;
-    block.kernel.writePieces(block.base, length, list, prefix, this.kind, this.candidate);
-    publications.append?.(length);
-    block.countCopied(prefix * length);
+    block.kernel.writePieces(block.base, count, list, shape.prefix, shape.kind, shape.candidate);
+    publications.append?.(count);
+    block.countCopied(shape.prefix * count);
   }
 }

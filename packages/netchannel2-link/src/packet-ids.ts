@@ -13,26 +13,29 @@ export const IdState = {
 } as const;
 export type IdState = (typeof IdState)[keyof typeof IdState];
 
+/** Bits of a mark that are an {@link IdState}; those above are the sweep since when. */
+const STATE_BITS = 2;
+const STATE_MASK = (1 << STATE_BITS) - 1;
+
 /**
  * The ids of unfinished packets, each one credit. Free ones are reused last first: the working set of ids, and of what is
  * kept per id, stays small.
  */
 export class PacketIds {
-  /** Packets sent and neither finished nor given up. */
-  open = 0;
-
   private readonly stack: Int32Array;
-  private readonly states: Uint8Array;
-  /** Sweep in which a packet was sent, or given up. */
-  private readonly since: Int32Array;
+  /** The state of each id, and the sweep in which its packet was sent, or given up. */
+  private readonly marks: Int32Array;
   private depth: number;
   private sweep = 0;
+  /** The mark of a packet that is sent now. */
+  private openMark: number = IdState.open;
+  private closed = 0;
+  private expired = 0;
 
   /** @param capacity ids 0 … capacity − 1. */
   constructor(readonly capacity: number) {
     this.stack = Int32Array.from({ length: capacity }, (_, index) => capacity - 1 - index);
-    this.states = new Uint8Array(capacity);
-    this.since = new Int32Array(capacity);
+    this.marks = new Int32Array(capacity);
     this.depth = capacity;
   }
 
@@ -40,57 +43,78 @@ export class PacketIds {
     return this.depth;
   }
 
+  /** Packets sent and neither finished nor given up. */
+  get open(): number {
+    return this.capacity - this.depth - this.closed - this.expired;
+  }
+
+  /** The id that {@link take} would answer. */
+  get next(): number {
+    return this.depth === 0 ? -1 : (this.stack[this.depth - 1] as number);
+  }
+
   /** Takes a free id for a packet, or answers -1. */
   take(): number {
     if (this.depth === 0) return -1;
     this.depth -= 1;
     const id = this.stack[this.depth] as number;
-    this.states[id] = IdState.open;
-    this.since[id] = this.sweep;
-    this.open += 1;
+    this.marks[id] = this.openMark;
     return id;
   }
 
   /** @param id any 32 bits. */
   state(id: number): number {
-    return id >>> 0 < this.capacity ? (this.states[id] as number) : IdState.free;
+    return id >>> 0 < this.capacity ? (this.marks[id] as number) & STATE_MASK : IdState.free;
   }
 
   /** The packet of an open id is over; the id is free only after {@link put}. */
   close(id: number): void {
-    this.open -= 1;
-    this.states[id] = IdState.free;
+    this.closed += 1;
+    this.marks[id] = IdState.free;
   }
 
   /** The packet is over; an id that is not free. */
   put(id: number): void {
-    if (this.states[id] === IdState.open) this.open -= 1;
-    this.states[id] = IdState.free;
-    this.stack[this.depth] = id;
-    this.depth += 1;
+    const state = (this.marks[id] as number) & STATE_MASK;
+    if (state === IdState.free) this.closed -= 1;
+    else if (state === IdState.expired) this.expired -= 1;
+    this.putOpen(id);
+  }
+
+  /** The packet of an open id is over. */
+  putOpen(id: number): void {
+    const { depth } = this;
+    this.marks[id] = IdState.free;
+    this.stack[depth] = id;
+    this.depth = depth + 1;
   }
 
   /** Begins a sweep: call {@link overdue} for the ids that matter, then {@link expire} those given up. */
   age(): void {
     this.sweep = (this.sweep + 1) | 0;
-    if (this.depth + this.open === this.capacity) return;
-    for (let id = 0; id < this.capacity; id += 1) {
-      const blocked = this.states[id] === IdState.expired;
-      if (blocked && ((this.sweep - (this.since[id] as number)) | 0) > BLOCKED_SWEEPS) this.put(id);
-    }
+    this.openMark = this.markOf(IdState.open);
+    if (this.expired === 0) return;
+    for (let id = 0; id < this.capacity; id += 1)
+      if (this.state(id) === IdState.expired && this.ageOf(id) > BLOCKED_SWEEPS) this.put(id);
   }
 
   /** Whether packet `id` is unfinished and was sent at least `milliseconds` ago; at most one sweep more than that. */
   overdue(id: number, milliseconds: number): boolean {
-    if (this.states[id] !== IdState.open) return false;
-    const age = (this.sweep - (this.since[id] as number)) | 0;
-    return age > (milliseconds * SWEEPS_PER_SECOND) / 1000;
+    return this.state(id) === IdState.open && this.ageOf(id) > (milliseconds * SWEEPS_PER_SECOND) / 1000;
   }
 
   /** Gives an open packet up: its id waits for a late FINISH. */
   expire(id: number): void {
-    this.states[id] = IdState.expired;
-    this.since[id] = this.sweep;
-    this.open -= 1;
+    this.marks[id] = this.markOf(IdState.expired);
+    this.expired += 1;
+  }
+
+  private markOf(state: IdState): number {
+    return (this.sweep << STATE_BITS) | state;
+  }
+
+  /** In sweeps. */
+  private ageOf(id: number): number {
+    return ((this.sweep << STATE_BITS) - ((this.marks[id] as number) & ~STATE_MASK)) >> STATE_BITS;
   }
 }

@@ -15,11 +15,12 @@ import {
   FrameChecksum,
   FrameSegmentation,
   type GrantedFrame,
+  type LeasedPage,
   type MemoryArea,
 } from '@netchannel2/xen';
 import { type LinkBlock, type LinkKernel, loadLinkKernel } from './link-block';
 import type { LinkSettings } from './link-settings';
-import type { NotedPieces } from './noted-pieces';
+import { type NotedPieces, PIECE_STARVED } from './noted-pieces';
 import { acceptsOffload, type PeerOffload } from './offload-plan';
 import type { ExactGrants, PacketGrants } from './packet-grants';
 import { PacketWriter, SMALL_PACKET_ID } from './packet-writer';
@@ -58,14 +59,18 @@ export class PacketSender extends PacketWriter implements SegmentSink {
     this.runOwner = settings.peer;
     this.kernel = loadLinkKernel(settings.domain.memory);
     this.pieceSize = (PACKET_FIXED_SIZE + PACKET_FRAGMENT_SIZE + this.prefix + 7) & ~7;
-    this.pieces = grants.exact?.pieces;
-    this.pieces?.setShape(this.prefix, this.fragmentType, this.candidate << 8);
+    this.pieces = grants.exact?.notePieces(producer, {
+      prefix: this.prefix,
+      kind: this.fragmentType,
+      candidate: this.candidate << 8,
+      size: this.pieceSize,
+      reserve: this.reserve,
+    });
     this.heapFrame = new ScratchFrame(settings.pool);
     this.segmented = new SegmentedSend(settings.pool, settings.prefix);
   }
 
-  /** @param apart never inline as a whole: the packet has fragments, and so a FINISH. */
-  sendBytes(bytes: Uint8Array, apart = false): SendOutcome {
+  private sendBytes(bytes: Uint8Array, apart: boolean): SendOutcome {
     const length = bytes.byteLength;
     if (length < SMALLEST_FRAME || length > LARGEST_FRAME) return this.drop('sendLength');
     if (length <= LARGEST_PREFIX && !apart) {
@@ -83,14 +88,29 @@ export class PacketSender extends PacketWriter implements SegmentSink {
   }
 
   /** @param apart never inline as a whole: the packet has fragments, and so a FINISH. */
-  sendFrame(frame: Frame, apart = false): SendOutcome {
+  send(frame: Frame | Uint8Array, apart: boolean): SendOutcome {
+    const { pieces } = this;
+    // Bytes have no fragments: to ask a frame for its class costs more than to ask it for what is needed anyway.
+    const candidate = frame as Frame;
+    if (
+      pieces !== undefined &&
+      candidate.fragmentCount === 1 &&
+      candidate.checksum === FrameChecksum.unknown &&
+      candidate.segmentation === FrameSegmentation.none
+    ) {
+      const length = candidate.byteLength;
+      if (length > LARGEST_PREFIX && length <= LARGEST_FRAME)
+        return this.notePiece(candidate, length, pieces);
+    }
+    return frame instanceof Uint8Array ? this.sendBytes(frame, apart) : this.sendFrame(frame, apart);
+  }
+
+  private sendFrame(frame: Frame, apart: boolean): SendOutcome {
     const length = frame.byteLength;
     if (length < SMALLEST_FRAME || length > LARGEST_FRAME) return this.drop('sendLength');
     const plain = frame.checksum === FrameChecksum.unknown && frame.segmentation === FrameSegmentation.none;
     if (plain && frame.fragmentCount === 1) {
       if (length > LARGEST_PREFIX) {
-        const { pieces } = this;
-        if (pieces !== undefined) return this.notePiece(frame, length, pieces);
         const { exact } = this.grants;
         if (exact !== undefined) return this.sendPiece(frame, length, exact);
       } else if (!apart) return this.sendInline(frame, length);
@@ -244,24 +264,25 @@ export class PacketSender extends PacketWriter implements SegmentSink {
 
   /** As {@link sendPiece}, where a kernel writes the message and the grant later, with others. */
   private notePiece(frame: Frame, length: number, pieces: NotedPieces): SendOutcome {
-    const { grants, pieceSize } = this;
     const page = frame.fragmentPage(0);
     const offset = frame.fragmentOffset(0);
     page.acquire();
-    const at = grants.free === 0 ? NO_SPACE : this.producer.claim(pieceSize, this.reserve);
-    if (at === NO_SPACE) {
-      page.release();
-      this.refusedSize = pieceSize;
-      return SendOutcome.full;
-    }
-    const id = pieces.add(page, offset, length, at << 2);
-    if (id < 0) {
-      page.release();
-      return SendOutcome.starved;
-    }
-    if (grants.free === 0) this.urgent = true;
+    const id = pieces.add(page, offset, length);
+    if (id < 0) return this.refusePiece(page, id);
+    const { counters } = this;
+    counters.framesSent += 1;
+    counters.bytesSent += length;
     this.lastId = id;
-    return this.sent(pieceSize, length);
+    if (pieces.full) this.urgent = true;
+    return SendOutcome.sent;
+  }
+
+  /** @param answer of `NotedPieces.add`. */
+  private refusePiece(page: LeasedPage, answer: number): SendOutcome {
+    page.release();
+    if (answer === PIECE_STARVED) return SendOutcome.starved;
+    this.refusedSize = this.pieceSize;
+    return SendOutcome.full;
   }
 
   /** What was sent is about to be shown to the peer. */

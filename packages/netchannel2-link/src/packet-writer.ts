@@ -1,3 +1,4 @@
+import type { PortCounters } from '@netchannel2/frames';
 import {
   answerReserve,
   clearPacketPadding,
@@ -50,6 +51,7 @@ export abstract class PacketWriter {
   protected readonly reserve: number;
   protected readonly candidate: number;
   protected fragmentLimit = 1;
+  protected readonly counters: PortCounters<DropReason>;
   private readonly denseFrame: ScratchFrame;
 
   /** @param maxPackets the credit this end advertised, which sets how much of the ring its answers need. */
@@ -62,6 +64,7 @@ export abstract class PacketWriter {
     this.memory = settings.domain.memory;
     this.payload = settings.rings.produce;
     this.prefix = settings.prefix;
+    this.counters = settings.counters;
     this.fragmentType =
       settings.fragmentKind === 'receiver_copy' ? PacketType.receiverCopy : PacketType.receiverMap;
     this.denseFrame = new ScratchFrame(settings.pool);
@@ -256,7 +259,7 @@ export abstract class PacketWriter {
 
   protected sent(size: number, length: number): SendOutcome {
     this.producer.commit(size);
-    const counters = this.settings.counters;
+    const { counters } = this;
     counters.framesSent += 1;
     counters.bytesSent += length;
     return SendOutcome.sent;

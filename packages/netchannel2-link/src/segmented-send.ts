@@ -18,7 +18,7 @@ export interface SegmentSink {
   readonly allRoom: number;
   /** Whether messages of so many bytes have room now; asks for an event when not. */
   hasRoom(bytes: number): boolean;
-  sendFrame(frame: Frame, apart: boolean): SendOutcome;
+  send(frame: Frame, apart: boolean): SendOutcome;
 }
 
 /** Cuts TCP packets in software for a peer that does not: all segments go, or none. */
@@ -72,7 +72,7 @@ export class SegmentedSend {
     cursor.checksum = complete ? FrameChecksum.unknown : FrameChecksum.blank;
     cursor.checksumStart = complete ? 0 : segments.transportOffset;
     cursor.checksumOffset = complete ? 0 : TCP_CHECKSUM;
-    const outcome = sink.sendFrame(cursor, apart);
+    const outcome = sink.send(cursor, apart);
     cursor.end();
     for (let page = 0; page < pages; page += 1) copy.page(page).release();
     return outcome;

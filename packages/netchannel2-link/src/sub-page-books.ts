@@ -21,7 +21,7 @@ import { PacketIds } from './packet-ids';
 export class SubPageBooks {
   readonly ids: PacketIds;
   readonly credit: ForwardingCredit;
-  /** Fragments granted for each id. */
+  /** Fragments granted for each id; one where it is free, as most packets have. */
   readonly counts: Int32Array;
   /** A slot for each fragment. Those of all packets' first ones are side by side, the first of packet `id` at `id`. */
   readonly refs: Int32Array;
@@ -43,7 +43,7 @@ export class SubPageBooks {
   ) {
     this.ids = new PacketIds(capacity);
     this.credit = new ForwardingCredit(scheduler, capacity);
-    this.counts = new Int32Array(capacity);
+    this.counts = new Int32Array(capacity).fill(1);
     this.refs = new Int32Array(capacity * LARGEST_FRAGMENT_COUNT).fill(NO_GRANT_REF);
     this.pages = new Array<LeasedPage | undefined>(capacity * LARGEST_FRAGMENT_COUNT).fill(undefined);
     this.holds = new Array<GrantedFrameHold | undefined>(capacity).fill(undefined);

@@ -94,7 +94,7 @@ export class SubPageClosing {
       pages[id] = undefined;
       page.release();
     } else books.judge(id, word >= 0);
-    books.ids.put(id);
+    books.ids.putOpen(id);
     if (page === undefined) books.letGo(id, word >= 0);
   }
 
@@ -107,7 +107,7 @@ export class SubPageClosing {
     if (page === undefined) books.judge(id, word >= 0);
     this.keepBusy(id, page);
     this.inUse = false;
-    books.ids.put(id);
+    books.ids.putOpen(id);
     if (page === undefined) books.letGo(id, true);
   }
 
@@ -142,7 +142,7 @@ export class SubPageClosing {
     if (part + 1 < (books.counts[id] as number)) return;
     const obtained = this.inUse || this.obtained[index] === 1;
     this.inUse = false;
-    books.counts[id] = 0;
+    books.counts[id] = 1;
     books.ids.put(id);
     // A copy that is still under way reads the sender's page, which its own grant keeps from being reused.
     if (page === undefined) books.letGo(id, obtained);
@@ -160,7 +160,7 @@ export class SubPageClosing {
       else page?.release();
       if (part > 0) books.freeReference(slot);
     }
-    books.counts[id] = 0;
+    books.counts[id] = 1;
     const used = this.inUse;
     this.inUse = false;
     books.letGo(id, obtained || used);

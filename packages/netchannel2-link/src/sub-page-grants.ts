@@ -1,4 +1,4 @@
-import { writePacketFragment } from '@netchannel2/netchannel2';
+import { type UringProducer, writePacketFragment } from '@netchannel2/netchannel2';
 import {
   type DomainId,
   type Frame,
@@ -12,7 +12,7 @@ import {
 import type { SchedulerLike } from 'rxjs';
 import { GrantLists } from './grant-lists';
 import { FORWARD_WORDS, type LinkBlock } from './link-block';
-import { NotedPieces } from './noted-pieces';
+import { NotedPieces, type PieceShape } from './noted-pieces';
 import {
   COPY_DEADLINE,
   type ExactGrants,
@@ -35,7 +35,7 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
   /** Granted, and not to be reached yet. */
   private readonly publications: GrantPublications | undefined;
   private readonly lists: GrantLists | undefined;
-  readonly pieces: NotedPieces | undefined;
+  private pieces: NotedPieces | undefined;
   /** Ids set aside for a run. */
   private opened = 0;
   /** Whether the reference of each was allocated just now. */
@@ -56,11 +56,16 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     this.lists = lists;
     this.books = new SubPageBooks(entries, capacity, scheduler, block, lists);
     this.closing = new SubPageClosing(entries, this.books, revocations);
-    this.pieces = lists === undefined ? undefined : new NotedPieces(this.books, lists);
   }
 
   get exact(): ExactGrants {
     return this;
+  }
+
+  notePieces(producer: UringProducer, shape: PieceShape): NotedPieces | undefined {
+    const { lists } = this;
+    if (lists !== undefined) this.pieces = new NotedPieces(producer, shape, this.books, lists);
+    return this.pieces;
   }
 
   publish(): void {

@@ -83,6 +83,24 @@ export class UringProducer {
     return this.claimCarefully(size, keep);
   }
 
+  /**
+   * {@link claim} and {@link commit} at once, for a message that is filled in later, but before `publish`.
+   *
+   * @returns as `claim`.
+   */
+  take(size: number, keep: number): number {
+    const { produced, free } = this;
+    const offset = produced & this.mask;
+    if (offset + size < this.ringBytes && size + keep <= free && size <= this.largestMessage) {
+      this.produced = (produced + size) | 0;
+      this.free = free - size;
+      return (this.base + offset) >> 2;
+    }
+    const at = this.claimCarefully(size, keep);
+    if (at !== NO_SPACE) this.commit(size);
+    return at;
+  }
+
   /** Word index of the place the next message goes to, if it does not wrap. */
   get nextWord(): number {
     return (this.base + (this.produced & this.mask)) >> 2;
