@@ -40,8 +40,12 @@ export class RawWriter {
     return all;
   }
 
-  /** All the driver has written since; the room is handed back. */
-  hear(): Heard[] {
+  /**
+   * All the driver has written since; the room is handed back.
+   *
+   * @param each told of each message before that: its index in the ring, and its bytes.
+   */
+  hear(each?: (index: number, size: number) => void): Heard[] {
     const { ring } = this.raw;
     const { words, base, byteLength } = ring.incoming;
     const end = ring.index('consume', PROD) >>> 0;
@@ -52,6 +56,7 @@ export class RawWriter {
       if ((header & 0xff) !== 0xff)
         heard.push({ type: header & 0xff, flags: (header >>> 8) & 0xff, word: words[at + 1] ?? 0 });
       if (header >>> 16 < 8) throw new Error(`the driver wrote a message of ${header >>> 16} bytes`);
+      each?.(this.consumed, header >>> 16);
       this.consumed += header >>> 16;
     }
     ring.setIndex('consume', CONS, this.consumed);

@@ -133,8 +133,8 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
    */
   send(frame: Frame | Uint8Array, flow?: PacketFlow): boolean {
     const sender = this.sender;
-    if (sender === undefined || !this.running || this.ending || this.owesAnswers || sender.writing)
-      return this.refuse();
+    if (sender === undefined || !this.running || this.ending || sender.writing) return this.refuse();
+    if (this.finishes.pending !== 0 || this.controls.pending !== 0) return this.refuse();
     const outcome = sender.send(frame, flow !== undefined);
     if (outcome !== SendOutcome.sent) return this.notSent(outcome);
     if (flow !== undefined) this.tracked.add(sender.lastId, flow);

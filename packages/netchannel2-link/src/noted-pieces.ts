@@ -71,20 +71,23 @@ export class NotedPieces {
     const { ids, notes } = this;
     const id = ids.next;
     if (id < 0) return PIECE_FULL;
-    if (!this.block.here || (this.refs[id] === NO_GRANT_REF && this.books.reference(id) === NO_GRANT_REF))
-      return PIECE_STARVED;
+    if (!this.block.here || (this.refs[id] === NO_GRANT_REF && !this.prepare(id))) return PIECE_STARVED;
     const at = this.producer.take(this.size, this.reserve);
     if (at === NO_SPACE) return PIECE_FULL;
     if (this.length === MOST_WORDS) this.write();
-    ids.take();
     this.pages[id] = page;
     const note = this.length;
-    notes[note] = ids.free === 0 ? (at << 2) | WANTS_EVENT : at << 2;
+    notes[note] = ids.takeNext(id) === 0 ? (at << 2) | WANTS_EVENT : at << 2;
     notes[note + 1] = page.base + offset;
     notes[note + 2] = id | ((length - this.prefix) << 16);
     notes[note + 3] = page.frame;
     this.length = note + NOTE_WORDS;
     return id;
+  }
+
+  /** @returns whether there is a reference for packet `id`. */
+  private prepare(id: number): boolean {
+    return this.books.reference(id) !== NO_GRANT_REF;
   }
 
   /** The last id is taken. */

@@ -62,6 +62,14 @@ export class PacketIds {
     return id;
   }
 
+  /** Takes {@link next}, which is `id`. @returns how many are free then. */
+  takeNext(id: number): number {
+    const depth = this.depth - 1;
+    this.depth = depth;
+    this.marks[id] = this.openMark;
+    return depth;
+  }
+
   /** @param id any 32 bits. */
   state(id: number): number {
     return id >>> 0 < this.capacity ? (this.marks[id] as number) & STATE_MASK : IdState.free;

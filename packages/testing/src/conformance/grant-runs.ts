@@ -113,6 +113,47 @@ export function describeGrantRuns(name: string, factory: DomainTrioFactory): voi
     );
 
     it(
+      'take entries in that were written where they lie, from models',
+      withRun(factory, ({ entries, refs, pages, granter, grantee }) => {
+        const publications = required(entries.createPublications(COUNT), 'a run');
+        const revocations = required(entries.createRevocations(COUNT), 'a run');
+        const { list: published } = publications;
+        const { list: revoked } = revocations;
+        const end = () => {
+          publications.end();
+          revocations.end();
+        };
+        if (!entries.version2 || published === undefined || revoked === undefined) return end();
+        const [added, ...rest] = refs as [GrantRef, ...GrantRef[]];
+        const frameOf = (index: number) => required(pages[index], 'a page').frame;
+        publications.addSubPage(added, grantee.id, frameOf(0), 8, 16, true);
+        revocations.add(added);
+        rest.forEach((ref, index) => {
+          const at = (published.base >> 2) + 4 * (index + 1);
+          publications.modelSubPage?.(ref, grantee.id, true, published.words, at);
+          published.words[at + 1] = 8 | (16 << 16);
+          published.words[at + 2] = frameOf(index + 1);
+          revocations.model?.(ref, revoked.words, (revoked.base >> 2) + 2 * (index + 1));
+        });
+        publications.append?.(rest.length);
+        revocations.append?.(rest.length);
+        expect([publications.length, revocations.length]).toEqual([COUNT, COUNT]);
+        expect(() => publications.append?.(1)).toThrow(RangeError);
+        expect(() => revocations.append?.(1)).toThrow(RangeError);
+        publications.publish();
+        for (const ref of refs) {
+          expect(copyOut(grantee, granter, ref, 8, 16).status).toBe(GrantStatus.okay);
+          expect(copyOut(grantee, granter, ref, 7, 16).status).not.toBe(GrantStatus.okay);
+          expect(copyInto(grantee, granter, ref, 8, Uint8Array.of(1))).not.toBe(GrantStatus.okay);
+        }
+        expect(revocations.revoke(0)).toBe(COUNT);
+        for (const ref of refs)
+          expect(copyOut(grantee, granter, ref, 8, 16).status).toBe(GrantStatus.generalError);
+        return end();
+      }),
+    );
+
+    it(
       'name the grants in use, one after the other, and revoke the rest',
       withRun(factory, ({ entries, refs, pages, granter, grantee }) => {
         refs.forEach((ref, index) => {
