@@ -22,9 +22,11 @@ const STATE_MASK = (1 << STATE_BITS) - 1;
  * kept per id, stays small.
  */
 export class PacketIds {
-  private readonly stack: Int32Array;
-  /** The state of each id, and the sweep in which its packet was sent, or given up. */
-  private readonly marks: Int32Array;
+  /**
+   * For each id a mark: its state, and the sweep in which its packet was sent, or given up. Behind them the free ids, a stack.
+   * One array, because each that is looked into costs a packet something.
+   */
+  private readonly words: Int32Array;
   private depth: number;
   private sweep = 0;
   /** The mark of a packet that is sent now. */
@@ -34,8 +36,8 @@ export class PacketIds {
 
   /** @param capacity ids 0 … capacity − 1. */
   constructor(readonly capacity: number) {
-    this.stack = Int32Array.from({ length: capacity }, (_, index) => capacity - 1 - index);
-    this.marks = new Int32Array(capacity);
+    this.words = new Int32Array(2 * capacity);
+    for (let index = 0; index < capacity; index += 1) this.words[capacity + index] = capacity - 1 - index;
     this.depth = capacity;
   }
 
@@ -50,15 +52,15 @@ export class PacketIds {
 
   /** The id that {@link take} would answer. */
   get next(): number {
-    return this.depth === 0 ? -1 : (this.stack[this.depth - 1] as number);
+    return this.depth === 0 ? -1 : (this.words[this.capacity + this.depth - 1] as number);
   }
 
   /** Takes a free id for a packet, or answers -1. */
   take(): number {
     if (this.depth === 0) return -1;
     this.depth -= 1;
-    const id = this.stack[this.depth] as number;
-    this.marks[id] = this.openMark;
+    const id = this.words[this.capacity + this.depth] as number;
+    this.words[id] = this.openMark;
     return id;
   }
 
@@ -66,24 +68,24 @@ export class PacketIds {
   takeNext(id: number): number {
     const depth = this.depth - 1;
     this.depth = depth;
-    this.marks[id] = this.openMark;
+    this.words[id] = this.openMark;
     return depth;
   }
 
   /** @param id any 32 bits. */
   state(id: number): number {
-    return id >>> 0 < this.capacity ? (this.marks[id] as number) & STATE_MASK : IdState.free;
+    return id >>> 0 < this.capacity ? (this.words[id] as number) & STATE_MASK : IdState.free;
   }
 
   /** The packet of an open id is over; the id is free only after {@link put}. */
   close(id: number): void {
     this.closed += 1;
-    this.marks[id] = IdState.free;
+    this.words[id] = IdState.free;
   }
 
   /** The packet is over; an id that is not free. */
   put(id: number): void {
-    const state = (this.marks[id] as number) & STATE_MASK;
+    const state = (this.words[id] as number) & STATE_MASK;
     if (state === IdState.free) this.closed -= 1;
     else if (state === IdState.expired) this.expired -= 1;
     this.putOpen(id);
@@ -92,8 +94,8 @@ export class PacketIds {
   /** The packet of an open id is over. */
   putOpen(id: number): void {
     const { depth } = this;
-    this.marks[id] = IdState.free;
-    this.stack[depth] = id;
+    this.words[id] = IdState.free;
+    this.words[this.capacity + depth] = id;
     this.depth = depth + 1;
   }
 
@@ -113,7 +115,7 @@ export class PacketIds {
 
   /** Gives an open packet up: its id waits for a late FINISH. */
   expire(id: number): void {
-    this.marks[id] = this.markOf(IdState.expired);
+    this.words[id] = this.markOf(IdState.expired);
     this.expired += 1;
   }
 
@@ -123,6 +125,6 @@ export class PacketIds {
 
   /** In sweeps. */
   private ageOf(id: number): number {
-    return ((this.sweep << STATE_BITS) - ((this.marks[id] as number) & ~STATE_MASK)) >> STATE_BITS;
+    return ((this.sweep << STATE_BITS) - ((this.words[id] as number) & ~STATE_MASK)) >> STATE_BITS;
   }
 }
