@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { FramePool } from './frame-pool';
+import { FramePool, type PageKeeper } from './frame-pool';
+import type { PooledPage } from './pooled-page';
 import { FlatMemory } from './test-doubles/flat-memory';
 
 function poolOf(pages: number) {
@@ -7,6 +8,24 @@ function poolOf(pages: number) {
   const pool = FramePool.create(memory, pages);
   if (pool === undefined) throw new Error('the double has pages enough');
   return { memory, pool };
+}
+
+/** Keeps `count` pages of the pool, set aside. */
+function keeperOf(pool: FramePool, count: number) {
+  const pages: PooledPage[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const page = pool.take();
+    if (page !== undefined) pages.push(page);
+  }
+  const keeper: PageKeeper & { readonly pages: PooledPage[] } = {
+    aside: 0,
+    pages,
+    giveBack: () => {
+      for (const page of pages.splice(0)) page.release();
+    },
+  };
+  pool.setAside(keeper, count);
+  return keeper;
 }
 
 const bytesOf = (length: number) => Uint8Array.from({ length }, (_, index) => (index * 7 + 1) & 0xff);
@@ -89,5 +108,45 @@ describe('FramePool', () => {
     frame?.release();
     expect(memory.freePages).toBe(4);
     expect(pool.take()).toBeUndefined();
+  });
+
+  it('lends pages that were set aside to whoever wants them, once no others are free', () => {
+    const { pool } = poolOf(4);
+    const keeper = keeperOf(pool, 3);
+    expect([pool.available, pool.outstanding]).toEqual([4, 0]);
+    pool.take();
+    expect([keeper.pages.length, pool.available, pool.outstanding]).toEqual([3, 3, 1]);
+    pool.take();
+    expect([keeper.pages.length, keeper.aside, pool.available, pool.outstanding]).toEqual([0, 0, 2, 2]);
+  });
+
+  it('has as many back as a frame, or many pages at once, need, from one keeper after the other', () => {
+    const { pool } = poolOf(5);
+    const [first, second] = [keeperOf(pool, 2), keeperOf(pool, 2)];
+    expect(pool.allocateFrame(3 * 4096)?.fragmentCount).toBe(3);
+    expect([first.pages.length, second.pages.length, pool.available]).toEqual([0, 2, 2]);
+    pool.takeAll([], 2);
+    expect([second.pages.length, pool.available, pool.outstanding]).toEqual([0, 0, 5]);
+  });
+
+  it('leaves pages that were taken up again to their keeper', () => {
+    const { pool } = poolOf(3);
+    const [first, second] = [keeperOf(pool, 1), keeperOf(pool, 1)];
+    pool.takeUp(first);
+    pool.takeUp(first);
+    expect([pool.available, pool.outstanding]).toEqual([2, 1]);
+    pool.takeAll([], 2);
+    expect(pool.take()).toBeUndefined();
+    expect([first.pages.length, second.pages.length]).toEqual([1, 0]);
+  });
+
+  it('has pages that were set aside back when it is closed, and those that are set aside later at once', () => {
+    const { memory, pool } = poolOf(3);
+    const keeper = keeperOf(pool, 2);
+    const late = pool.take();
+    pool.close();
+    expect([keeper.pages.length, memory.freePages]).toEqual([0, 0]);
+    pool.setAside({ aside: 0, giveBack: () => late?.release() }, 1);
+    expect(memory.freePages).toBe(3);
   });
 });

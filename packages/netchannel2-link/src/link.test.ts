@@ -135,6 +135,28 @@ describe('frames across a link', () => {
     expect(backend.pool.outstanding).toBe(0);
   });
 
+  it('a receiver that rests leaves the whole pool to others, and goes on with what comes back', () => {
+    const { machine, frontend, backend } = linkedEnds({ back: { poolPages: 80 } });
+    const burst = (first: number) => {
+      for (let index = 0; index < 30; index += 1) frontend.link.send(numberedFrame(1514, first + index));
+      frontend.link.flush();
+      expect(machine.settle()).toBe(true);
+    };
+    burst(0);
+    expect([backend.received.length, backend.pool.available]).toEqual([30, 80]);
+    const others = Array.from({ length: 80 }, () => backend.pool.take());
+    expect(others.includes(undefined)).toBe(false);
+    burst(30);
+    expect([backend.received.length, backend.counters.dropped.noBuffer]).toEqual([30, 30]);
+    for (const page of others) page?.release();
+    burst(60);
+    const frames = Array.from({ length: 60 }, (_, index) =>
+      numberedFrame(1514, index < 30 ? index : 30 + index),
+    );
+    expect(hashes(backend.received)).toEqual(hashes(frames));
+    expect([backend.pool.outstanding, backend.failures.length]).toEqual([0, 0]);
+  });
+
   it('nothing is left after both ends stopped with packets under way', () => {
     const { machine, frontend, backend } = linkedEnds();
     const before = frontend.domain.grants.published;

@@ -1,4 +1,4 @@
-import { FrameCursor, type FramePool, type PooledPage } from '@netchannel2/frames';
+import { FrameCursor, type FramePool, type PageKeeper, type PooledPage } from '@netchannel2/frames';
 import { PacketFlag, type PacketHead, SegmentationType } from '@netchannel2/netchannel2';
 import {
   type DomainId,
@@ -25,11 +25,13 @@ const COPY_ATTEMPTS = 3;
  * The packets of one pass: their bytes are gathered in pages of our pool by one hypercall, then they are finished and
  * emitted in order. All tables are allocated once.
  */
-export class ReceiveBatch {
+export class ReceiveBatch implements PageKeeper {
   /** Packets in the batch. */
   length = 0;
   /** Some packet was refused, or its bytes could not be had. */
   troubled = false;
+  /** Of the pages kept for packets to come, while none are expected; the pool's to write. */
+  aside = 0;
   readonly cursor = new FrameCursor();
   /** What is kept of each packet, see {@link RecordWord}. */
   readonly records: Int32Array;
@@ -79,6 +81,7 @@ export class ReceiveBatch {
    * @returns how many of them have one: 0 when the pool is empty.
    */
   prepare(most: number): number {
+    if (this.aside > 0) this.pool.takeUp(this);
     const end = this.length + most;
     if (this.prepared < end) {
       const lent = Math.max(1, this.pool.available >> 1);
@@ -87,9 +90,13 @@ export class ReceiveBatch {
     return Math.max(0, Math.min(end, this.prepared) - this.length);
   }
 
-  /** No packets are to come soon: pages kept for them go back. Only while the batch is empty. */
+  /** No packets are to come soon: the pages kept for them are anybody's. Only while the batch is empty. */
   rest(): void {
-    if (this.prepared > 0) this.returnPrepared(0);
+    if (this.prepared > 0 && this.aside === 0) this.pool.setAside(this, this.prepared);
+  }
+
+  giveBack(): void {
+    this.returnPrepared(0);
   }
 
   private takeFirstPages(end: number): void {
@@ -260,7 +267,8 @@ export class ReceiveBatch {
   /** Nothing comes any more. */
   end(): void {
     this.clear();
-    this.rest();
+    this.pool.takeUp(this);
+    this.returnPrepared(0);
     this.block?.end();
   }
 
