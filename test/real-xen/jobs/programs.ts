@@ -86,6 +86,11 @@ export class Companion {
     return Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)?.[1]);
   }
 
+  /** Whether the program has ended, and all is read that it said. */
+  get isOver(): boolean {
+    return this.#hasEnded;
+  }
+
   /** The exit code of a program that ends by itself. */
   ended(): Promise<number | null> {
     return this.#ended;
