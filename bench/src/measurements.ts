@@ -7,6 +7,7 @@ import { memoryCopyRate } from './baselines/memory-copy';
 import { structuredCloneRate } from './baselines/structured-clone';
 import { type GrantOperation, oneThreadGrantRate, twoWorkersGrantRate } from './grants/operations';
 import { type Measured, measuredOf } from './measured';
+import { RECEIVER_MAP_WIRINGS, WIRINGS } from './paths/drivers';
 import { guestToGuestRate } from './paths/guest-to-guest';
 import { oneThreadRate } from './paths/one-thread';
 import { twoWorkersRate } from './paths/two-workers';
@@ -37,11 +38,23 @@ function* frameMeasurements(): Generator<readonly [string, Measure]> {
     for (const deviceClass of DEVICE_CLASSES) {
       const path = `${deviceClass}/${bytes}`;
       const oneThread = (direction: 'to-dom0' | 'from-dom0') =>
-        rate((options) => oneThreadRate(deviceClass, direction, bytes, options));
+        rate((options) => oneThreadRate(WIRINGS[deviceClass], direction, bytes, options));
       yield [`${path}/one-thread`, oneThread('to-dom0')];
       yield [`${path}/one-thread/from-dom0`, oneThread('from-dom0')];
       yield [`${path}/one-thread/guest-to-guest`, (options) => guestToGuestRate(deviceClass, bytes, options)];
       yield [`${path}/two-workers`, rate((options) => twoWorkersRate(deviceClass, bytes, options))];
+    }
+  }
+}
+
+/** Lengths of frames that are sent as `receiver_map`. */
+export const RECEIVER_MAP_BYTES = [1514, 4096] as const;
+
+function* receiverMapMeasurements(): Generator<readonly [string, Measure]> {
+  for (const bytes of RECEIVER_MAP_BYTES) {
+    for (const [name, wiring] of RECEIVER_MAP_WIRINGS) {
+      const measure = rate((options) => oneThreadRate(wiring, 'to-dom0', bytes, options));
+      yield [`vif2/${bytes}/one-thread/receiver-map/${name}`, measure];
     }
   }
 }
@@ -70,5 +83,6 @@ function* grantMeasurements(): Generator<readonly [string, Measure]> {
 
 export const MEASUREMENTS: ReadonlyMap<string, Measure> = new Map([
   ...frameMeasurements(),
+  ...receiverMapMeasurements(),
   ...grantMeasurements(),
 ]);

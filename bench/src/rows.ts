@@ -1,5 +1,6 @@
 import type { IsolatedMeasurements } from './isolated';
-import { DEVICE_CLASSES, FRAME_BYTES, GRANT_OPERATIONS } from './measurements';
+import { DEVICE_CLASSES, FRAME_BYTES, GRANT_OPERATIONS, RECEIVER_MAP_BYTES } from './measurements';
+import { RECEIVER_MAP_WIRINGS } from './paths/drivers';
 import { type BenchResult, resultOf } from './result';
 
 /** A row of the report: a measurement, and those of the same run it is compared with. */
@@ -33,6 +34,14 @@ function* frameRows(): Generator<Row> {
   }
 }
 
+function* receiverMapRows(): Generator<Row> {
+  for (const frameBytes of RECEIVER_MAP_BYTES) {
+    const path = `vif2/${frameBytes}/one-thread/receiver-map`;
+    const baselines = { memcpy: `memcpy/${frameBytes}`, copied: `${path}/copied` };
+    for (const name of RECEIVER_MAP_WIRINGS.keys()) yield { name: `${path}/${name}`, frameBytes, baselines };
+  }
+}
+
 function* grantRows(): Generator<Row> {
   for (const version of [1, 2]) {
     for (const [name, operation] of GRANT_OPERATIONS) {
@@ -48,7 +57,7 @@ function* grantRows(): Generator<Row> {
 
 /** All rows, in the order they run. */
 export function allRows(): Row[] {
-  return [...frameRows(), ...grantRows()];
+  return [...frameRows(), ...receiverMapRows(), ...grantRows()];
 }
 
 export async function measureRow(row: Row, measurements: IsolatedMeasurements): Promise<BenchResult> {

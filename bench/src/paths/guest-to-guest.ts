@@ -39,7 +39,7 @@ export async function guestToGuestRate(
   if (pool === undefined) throw new Error('no pages for the frames of the benchmark');
   const sender = new Sender(one.guest, one.device.frontend, pool, benchFrame(frameBytes, 1, 2));
   let total = 0;
-  const receiver = new Receiver(two.device.frontend, frameBytes, (received) => {
+  const receiver = new Receiver(two.device.frontend, frameBytes, (_frame, received) => {
     if ((received & (WINDOW / 2 - 1)) === 0) sender.allow(Math.min(total, received + WINDOW));
   });
   // The bridge has to know where guest 2 is.

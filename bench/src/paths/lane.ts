@@ -1,5 +1,5 @@
 import type { FramePool, LeasedFrame } from '@netchannel2/frames';
-import type { DeferredWork, Domain, FramePort } from '@netchannel2/xen';
+import type { DeferredWork, Domain, Frame, FramePort } from '@netchannel2/xen';
 import type { Subscription } from 'rxjs';
 
 /** Frames that take turns, so that neither pages nor cache lines are always the same. */
@@ -59,13 +59,13 @@ export class Receiver {
 
   /**
    * @param mismatch told once of a frame that has another length than `frameBytes`.
-   * @param progress called for each frame with how many came so far.
+   * @param look called for each frame with how many came so far.
    */
-  constructor(port: FramePort, frameBytes: number, progress?: (received: number) => void) {
+  constructor(port: FramePort, frameBytes: number, look?: (frame: Frame, received: number) => void) {
     this.subscription = port.frames$.subscribe((frame) => {
       if (frame.byteLength !== frameBytes) throw new Error(`a frame of ${frame.byteLength} bytes arrived`);
       this.received += 1;
-      if (progress !== undefined) progress(this.received);
+      if (look !== undefined) look(frame, this.received);
       if (this.received === this.wanted) this.reached?.();
     });
   }
