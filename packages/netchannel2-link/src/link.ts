@@ -134,6 +134,7 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
   send(frame: Frame | Uint8Array, flow?: PacketFlow): boolean {
     const sender = this.sender;
     if (sender === undefined || !this.running || this.ending || sender.writing) return this.refuse();
+    // As `owesAnswers`, without a call: this is asked for every frame.
     if (this.finishes.pending !== 0 || this.controls.pending !== 0) return this.refuse();
     const outcome = sender.send(frame, flow !== undefined);
     if (outcome !== SendOutcome.sent) return this.notSent(outcome);

@@ -40,7 +40,7 @@ export class SubPageClosing {
     if (state === IdState.free) return FinishOutcome.unknown;
     if (state === IdState.open) {
       books.judge(id, obtained);
-      if (revocations !== undefined && books.counts[id] !== 0) return this.add(revocations, id, obtained);
+      if (revocations !== undefined) return this.add(revocations, id, obtained);
       this.release(id, obtained);
       books.forwarded.flush();
     }

@@ -6,8 +6,9 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { expect } from 'vitest';
 import { Guest } from './guest';
+import { pingLoss } from './ping';
 import { Companion, run, textOf, until } from './programs';
-import { pingLoss, tcpEcho, tcpRecall, tcpSend, udpEcho, udpScatter } from './traffic';
+import { tcpEcho, tcpRecall, tcpSend, udpEcho, udpScatter } from './traffic';
 
 const HOST = '10.0.0.1';
 const BRIDGE = 'xenbr1';

@@ -5,9 +5,10 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { domains, Guest } from './guest';
+import { pingLoss } from './ping';
 import { Companion, run, until } from './programs';
 import { describeReconnects } from './reconnects';
-import { pingLoss, poke, tcpEcho, tcpRecall, tcpSend, udpEcho, udpGather, udpScatter } from './traffic';
+import { poke, tcpEcho, tcpRecall, tcpSend, udpEcho, udpGather, udpScatter } from './traffic';
 
 const HOST = '10.0.0.1';
 const REBOOT = 101;

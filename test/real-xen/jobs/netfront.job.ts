@@ -2,8 +2,9 @@
 import { existsSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { expect } from 'vitest';
+import { pingLoss } from './ping';
 import { Companion, run, until } from './programs';
-import { pingLoss, tcpEcho, udpEcho } from './traffic';
+import { tcpEcho, udpEcho } from './traffic';
 
 const BACKEND = '/local/domain/0/backend/vif/0/0';
 const FRONTEND = '/local/domain/0/device/vif/0';

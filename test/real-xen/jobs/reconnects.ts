@@ -3,8 +3,9 @@ import { existsSync } from 'node:fs';
 import { it } from 'node:test';
 import { expect } from 'vitest';
 import type { Guest } from './guest';
-import { Companion, run, textOf, until } from './programs';
-import { openEcho, pingLoss, poke, tcpEcho } from './traffic';
+import { pingLoss, SteadyPing } from './ping';
+import { run, textOf, until } from './programs';
+import { openEcho, poke, tcpEcho } from './traffic';
 
 const REBIND = 103;
 const SAVED = '/tmp/saved-guest';
@@ -13,40 +14,6 @@ const XEN_CONFIG = '/opt/lab/xen.config';
 /** A PV guest's writes are logged by shadow paging alone, which Debian's Xen is built without since XSA-495. */
 const NO_LOG_DIRTY = '# CONFIG_SHADOW_PAGING is not set';
 const timeout = 600_000;
-
-/** A ping that goes on all the time, as a user of the guest would notice what happens to it. */
-class SteadyPing {
-  private readonly ping: Companion;
-
-  constructor(address: string) {
-    this.ping = new Companion('ping', '-n', '-i', '0.3', address);
-  }
-
-  /** Sequence numbers of the answers, in their order. */
-  private get answers(): readonly number[] {
-    return this.ping.lines.flatMap((line) => {
-      const match = /icmp_seq=(\d+) ttl/.exec(line);
-      return match === null ? [] : [Number(match[1])];
-    });
-  }
-
-  /** Waits until `count` pings in a row were answered, all sent from now on. */
-  async goesOn(count = 10): Promise<void> {
-    const from = this.answers.length;
-    await until(`${count} answers in a row after\n${this.ping.lines.slice(-5).join('\n')}`, 120, () => {
-      const last = this.answers.slice(from).slice(-count);
-      const first = last[0];
-      return first !== undefined && last.length === count && last[count - 1] === first + count - 1
-        ? true
-        : undefined;
-    });
-  }
-
-  async stop(): Promise<string> {
-    await this.ping.stop('SIGINT');
-    return this.ping.lines.find((line) => line.includes('packets transmitted')) ?? '';
-  }
-}
 
 /** A ping going on and a TCP connection open while something happens to a guest. */
 async function watched(guest: Guest, what: string, happen: () => Promise<void>): Promise<void> {

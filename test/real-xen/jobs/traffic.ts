@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { Companion, run, textOf, until } from './programs';
+import { run, textOf, until } from './programs';
 
 const ECHO = 7;
 const SINK = 9;
@@ -22,26 +22,6 @@ const SILENCE_MS = 20_000;
 const TAP_QUEUE = 200;
 
 const sumOf = (bytes: Buffer): string => createHash('md5').update(bytes).digest('hex');
-
-/** Seconds an answer may take, on a machine that has other things to do as well. */
-const ANSWER_SECONDS = 20;
-
-/**
- * Packets lost, of `count`. `ping -c` waits for its last answers no longer than twice what the slowest took, and calls the rest
- * lost: so it is asked for more, and ended when all that count have been answered.
- */
-export async function pingLoss(address: string, count: number, bytes = 56): Promise<number> {
-  const ping = new Companion('ping', '-n', '-i', '0.2', '-M', 'do', '-s', String(bytes), address);
-  const answered = (): number => {
-    const numbers = ping.lines.map((line) => Number(/icmp_seq=(\d+) ttl/.exec(line)?.[1] ?? Number.NaN));
-    return new Set(numbers.filter((number) => number <= count)).size;
-  };
-  await until(`${count} answers`, ANSWER_SECONDS + count / 5, () =>
-    answered() === count || ping.isOver ? true : undefined,
-  ).catch(() => undefined);
-  await ping.stop('SIGINT');
-  return count - answered();
-}
 
 async function open(address: string, port: number): Promise<Socket> {
   const socket = connect({ host: address, port });
