@@ -1,11 +1,27 @@
-import { type MeasureOptions, measureRoute } from './measure-route';
-import { dom0Cost, ROUTES, type RouteResult } from './route';
+import { withAll } from './all-at-once';
+import { roundsOf, takeTurns } from './rounds';
+import { type Place, ROUTES, type RouteResult, type Way } from './route';
+import { dom0Saving, type RouteRound, routeResult } from './route-result';
+import { RouteUnderTest } from './route-under-test';
+
+export interface CompareOptions {
+  readonly frameBytes: number;
+  /** On each route, over all rounds. */
+  readonly frames: number;
+  /** Frames before that, for the compiler to learn all paths. */
+  readonly warmUp: number;
+}
 
 /** What `nc2 compare --json` prints. */
 export interface Comparison {
   readonly frameBytes: number;
+  /** Every route ran once in each. */
+  readonly rounds: number;
   readonly routes: readonly RouteResult[];
-  /** What the driver domain saves with vif2 against vif, as a share of its time per frame: 0.5 is half. */
+  /**
+   * What the driver domain saves with vif2 against vif, as a share of its time per frame: 0.5 is half. The median of what it
+   * saved in each round, so not quite what the routes' own medians would give.
+   */
   readonly dom0Saves: {
     readonly guestToDom0: number;
     readonly dom0ToGuest: number;
@@ -15,34 +31,33 @@ export interface Comparison {
 }
 
 /**
- * Measures every route on a host of its own: what each frame costs the sender, the driver domain and the receiver.
+ * Measures what each frame costs the sender, the driver domain and the receiver by every route. Each route has a host of its
+ * own, all hosts are up at once, and the routes take turns: a machine that is slow for seconds is so for all of them.
  *
- * @param measured told of each route when it is done.
  * @throws Error when frames are lost, LeakError when something is left behind.
  */
-export async function compare(
-  options: MeasureOptions,
-  measured: (result: RouteResult) => void = () => {},
-): Promise<Comparison> {
-  const routes: RouteResult[] = [];
-  for (const route of ROUTES) {
-    const result = await measureRoute(route, options);
-    routes.push(result);
-    measured(result);
-  }
-  const cost = (matches: (route: RouteResult) => boolean): number => {
-    const found = routes.find(matches);
-    return found === undefined ? 0 : dom0Cost(found).nsPerFrame;
-  };
-  const saved = (from: string, to: string, way: string): number => {
-    const journey = (route: RouteResult) => route.from === from && route.to === to;
-    const vif = cost((route) => journey(route) && route.class === 'vif');
-    const vif2 = cost((route) => journey(route) && route.class === 'vif2' && route.way === way);
-    return vif === 0 ? 0 : Number((1 - vif2 / vif).toFixed(3));
+export async function compare({ frameBytes, frames, warmUp }: CompareOptions): Promise<Comparison> {
+  const rounds = roundsOf(frames, frameBytes);
+  const measured = await withAll(
+    ROUTES,
+    (route) => RouteUnderTest.boot(route, frameBytes),
+    async (routes) => {
+      await takeTurns(routes, roundsOf(warmUp, frameBytes));
+      return takeTurns(routes, rounds);
+    },
+  );
+  const saved = (from: Place, to: Place, way: Way): number =>
+    dom0Saving(roundsBy('vif2', from, to, way), roundsBy('vif', from, to, 'copy'));
+  const roundsBy = (...[deviceClass, from, to, way]: [string, Place, Place, Way]): readonly RouteRound[] => {
+    const index = ROUTES.findIndex(
+      (route) => route.class === deviceClass && route.from === from && route.to === to && route.way === way,
+    );
+    return measured[index] ?? [];
   };
   return {
-    frameBytes: options.frameBytes,
-    routes,
+    frameBytes,
+    rounds: rounds.length,
+    routes: ROUTES.map((route, index) => routeResult(route, measured[index] ?? [])),
     dom0Saves: {
       guestToDom0: saved('guest', 'dom0', 'copy'),
       dom0ToGuest: saved('dom0', 'guest', 'copy'),

@@ -1,6 +1,6 @@
 import type { Comparison } from '../compare/compare';
 import { type DomainCost, journeyOf, type RouteResult } from '../compare/route';
-import { whole } from './figures';
+import { roundsInWords, whole } from './figures';
 
 const LABEL_WIDTH = 250;
 const PLOT_WIDTH = 560;
@@ -15,7 +15,7 @@ const ROLES: readonly Role[] = ['sender', 'dom0', 'receiver'];
 
 /** A page that needs nothing else: two charts of bars, stacked by domain, and the figures as a table. */
 export function compareChart(comparison: Comparison): string {
-  const { frameBytes, routes } = comparison;
+  const { frameBytes, routes, rounds } = comparison;
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -35,7 +35,7 @@ th, td { text-align: right; padding: .25rem .6rem; border-bottom: 1px solid var(
 th { color: var(--faint); font-weight: 500; } td:nth-child(-n+3), th:nth-child(-n+3) { text-align: left; }
 </style>
 <h1>What a frame costs</h1>
-<p>${whole(frameBytes)} bytes, all grant tables version 2, domains in one thread. dom0 is the driver domain.</p>
+<p>${whole(frameBytes)} bytes, all grant tables version 2, domains in one thread, ${roundsInWords(rounds)}. dom0 is the driver domain.</p>
 ${chart('Nanoseconds of CPU per frame', routes, (cost) => cost.nsPerFrame)}
 ${chart('Bytes copied per frame, by whose CPU', routes, (cost) => cost.bytesCopiedPerFrame)}
 ${table(routes)}

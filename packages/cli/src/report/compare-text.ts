@@ -1,7 +1,7 @@
 import type { Comparison } from '../compare/compare';
 import { type DomainCost, dom0Cost, journeyOf, type RouteResult } from '../compare/route';
 import type { Paint } from '../terminal';
-import { bar, figure, whole } from './figures';
+import { bar, figure, roundsInWords, whole } from './figures';
 import { textTable } from './text-table';
 
 const INDENT = '  ';
@@ -9,9 +9,9 @@ const BAR_WIDTH = 24;
 
 /** The comparison `nc2 compare` prints for people: what a frame costs whom, by every route. */
 export function compareText(comparison: Comparison, paint: Paint): string {
-  const { frameBytes, routes } = comparison;
+  const { frameBytes, routes, rounds } = comparison;
   return (
-    `${paint('bold', 'What a frame costs')}, ${whole(frameBytes)} bytes, all grant tables v2\n\n` +
+    `${paint('bold', 'What a frame costs')}, ${whole(frameBytes)} bytes, all grant tables v2, ${roundsInWords(rounds)}\n\n` +
     textTable(
       [
         ['', '', '', 'ns', 'bytes copied', 'grant ops', 'events sent', 'frames/s'].map((title) =>

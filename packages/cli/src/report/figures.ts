@@ -6,6 +6,10 @@ const HUNDREDTH = new Intl.NumberFormat('en-US', { minimumFractionDigits: 2, max
 
 export const whole = (value: number): string => WHOLE.format(value);
 
+/** How often the routes of a comparison took turns. */
+export const roundsInWords = (rounds: number): string =>
+  rounds === 1 ? 'one round' : `median of ${whole(rounds)} rounds`;
+
 /** Three significant places or so: 1,234, 56.7, 0.42. */
 export function figure(value: number): string {
   const size = Math.abs(value);
