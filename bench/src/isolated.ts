@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { Measured } from './measured';
+import type { CostRatio, Measured } from './measured';
+import { middleBy } from './middle';
 import type { RateOptions } from './rate';
 
 const SCRIPT = fileURLToPath(new URL('./measure.js', import.meta.url));
@@ -15,33 +16,36 @@ export interface IsolatedOptions extends RateOptions {
 
 /** Measurements of one run, each made once, in processes of its own. */
 export class IsolatedMeasurements {
-  private readonly made = new Map<string, Promise<Measured>>();
+  private readonly rates = new Map<string, Promise<Measured>>();
 
   constructor(private readonly options: IsolatedOptions) {}
 
-  get(name: string): Promise<Measured> {
-    const known = this.made.get(name);
+  /** The process in the middle, with the slowest and the fastest round of all. */
+  rate(name: string): Promise<Measured> {
+    const known = this.rates.get(name);
     if (known !== undefined) return known;
-    const measured = measureApart(name, this.options);
-    this.made.set(name, measured);
+    const measured = this.answers<Measured>(name).then((all) => ({
+      ...middleBy(all, ({ perSecond }) => perSecond),
+      leastPerSecond: Math.min(...all.map(({ leastPerSecond }) => leastPerSecond)),
+      mostPerSecond: Math.max(...all.map(({ mostPerSecond }) => mostPerSecond)),
+    }));
+    this.rates.set(name, measured);
     return measured;
   }
-}
 
-/** The process in the middle, with the slowest and the fastest round of all. */
-async function measureApart(name: string, options: IsolatedOptions): Promise<Measured> {
-  const { rounds, milliseconds, processes } = options;
-  const all: Measured[] = [];
-  while (all.length < processes) {
-    const { stdout } = await run(process.execPath, [SCRIPT, name, String(rounds), String(milliseconds)]);
-    all.push(JSON.parse(stdout) as Measured);
+  /** The ratio of the process in the middle. Only one row shows each. */
+  async costRatio(name: string): Promise<number> {
+    const all = await this.answers<CostRatio>(name);
+    return middleBy(all, ({ ratio }) => ratio).ratio;
   }
-  all.sort((left, right) => left.perSecond - right.perSecond);
-  const middle = all[all.length >> 1];
-  if (middle === undefined) throw new Error(`${name} was not measured: give at least one process`);
-  return {
-    ...middle,
-    leastPerSecond: Math.min(...all.map(({ leastPerSecond }) => leastPerSecond)),
-    mostPerSecond: Math.max(...all.map(({ mostPerSecond }) => mostPerSecond)),
-  };
+
+  private async answers<Answer>(name: string): Promise<Answer[]> {
+    const { rounds, milliseconds, processes } = this.options;
+    const all: Answer[] = [];
+    while (all.length < processes) {
+      const { stdout } = await run(process.execPath, [SCRIPT, name, String(rounds), String(milliseconds)]);
+      all.push(JSON.parse(stdout) as Answer);
+    }
+    return all;
+  }
 }

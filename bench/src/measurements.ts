@@ -1,12 +1,15 @@
 /**
  * Everything that can be measured, by name. A run measures each in a process of its own: what the compiler learned from one
- * path neither helps nor hurts the next.
+ * path neither helps nor hurts the next. Only what two paths cost dom0 is compared within one.
  */
 import { Machine } from '@netchannel2/hypervisor';
 import { memoryCopyRate } from './baselines/memory-copy';
+import { type Mover, REFERENCE_NANOSECONDS, YARDSTICK_BYTES } from './baselines/reference-machine';
 import { structuredCloneRate } from './baselines/structured-clone';
+import { yardstickRate } from './baselines/yardstick';
 import { type GrantOperation, oneThreadGrantRate, twoWorkersGrantRate } from './grants/operations';
-import { type Measured, measuredOf } from './measured';
+import { type CostRatio, type Measured, measuredOf } from './measured';
+import { dom0CostOverVif } from './paths/dom0-cost';
 import { RECEIVER_MAP_WIRINGS, WIRINGS } from './paths/drivers';
 import { guestToGuestRate } from './paths/guest-to-guest';
 import { oneThreadRate } from './paths/one-thread';
@@ -81,8 +84,38 @@ function* grantMeasurements(): Generator<readonly [string, Measure]> {
   }
 }
 
+/** A way to move bytes, as the yardstick measures it. */
+export interface YardstickMark {
+  readonly name: string;
+  readonly mover: Mover;
+  readonly frameBytes: number;
+  /** What it took on the machine the bars come from. */
+  readonly referenceNanoseconds: number;
+}
+
+export const YARDSTICK: readonly YardstickMark[] = YARDSTICK_BYTES.flatMap((frameBytes) =>
+  Object.entries(REFERENCE_NANOSECONDS[frameBytes]).map(([mover, referenceNanoseconds]) => ({
+    name: `yardstick/${frameBytes}/${mover}`,
+    mover: mover as Mover,
+    frameBytes,
+    referenceNanoseconds,
+  })),
+);
+
+const yardstickMeasurements = (): (readonly [string, Measure])[] =>
+  YARDSTICK.map(({ name, mover, frameBytes }) => [
+    name,
+    rate((options) => yardstickRate(mover, frameBytes, options)),
+  ]);
+
 export const MEASUREMENTS: ReadonlyMap<string, Measure> = new Map([
+  ...yardstickMeasurements(),
   ...frameMeasurements(),
   ...receiverMapMeasurements(),
   ...grantMeasurements(),
 ]);
+
+/** What vif2 costs dom0 over what vif does, between guests. */
+export const DOM0_COSTS: ReadonlyMap<string, (options: RateOptions) => Promise<CostRatio>> = new Map(
+  FRAME_BYTES.map((bytes) => [`dom0-cost/${bytes}`, (options) => dom0CostOverVif(bytes, options)]),
+);

@@ -15,7 +15,7 @@ export function reportLine(result: BenchResult, width: number): string {
   const { name, framesPerSecond, spread, nsPerFrame, ratios } = result;
   const millions = (rate: number) => (rate / 1e6).toFixed(2);
   const range = `(${spread.map(millions).join(' … ')})`.padEnd(15);
-  const rate = `${millions(framesPerSecond).padStart(7)} M/s ${range} ${nsPerFrame.toFixed(0).padStart(6)} ns`;
+  const rate = `${millions(framesPerSecond).padStart(7)} M/s ${range} ${nsPerFrame.toFixed(nsPerFrame < 100 ? 1 : 0).padStart(6)} ns`;
   const against = Object.entries(ratios).map(([baseline, ratio]) => `${ratio.toFixed(2)} x ${baseline}`);
   return `${name.padEnd(width)} ${rate}   ${against.join('   ')}`;
 }

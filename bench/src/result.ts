@@ -1,6 +1,6 @@
 import type { Measured } from './measured';
 
-/** One row of `results.json`: `<class>/<bytes>/<one-thread|two-workers>[/<variant>]`. */
+/** One row of `results.json`: `<class>/<bytes>/<one-thread|two-workers>[/<variant>]`, or a `yardstick/<bytes>/<way>`. */
 export interface BenchResult {
   readonly name: string;
   /** Median of the rounds. */
@@ -9,7 +9,11 @@ export interface BenchResult {
   readonly spread: readonly [number, number];
   readonly bytesPerSecond: number;
   readonly nsPerFrame: number;
-  /** This row's frames per second over the named baseline's of the same run and frame size. */
+  /**
+   * This row's frames per second over the named baseline's of the same run and frame size. Two are something else: `reference`
+   * is over those of the machine the bars come from, and `dom0CostOverVif` is dom0's time per frame over what vif takes of it,
+   * from a process in which both take turns.
+   */
   readonly ratios: Readonly<Record<string, number>>;
   /** Between guests: nanoseconds of dom0's time per frame. */
   readonly dom0NsPerFrame?: number;
@@ -42,6 +46,7 @@ export function resultOf(measurement: Measurement, baselines: Readonly<Record<st
     bytesPerSecond: Math.round(framesPerSecond * frameBytes),
     nsPerFrame: round(1e9 / framesPerSecond),
     ratios: Object.fromEntries(ratios),
+    ...(measured.dom0NsPerFrame !== undefined && { dom0NsPerFrame: measured.dom0NsPerFrame }),
   };
 }
 

@@ -1,5 +1,5 @@
 import type { IsolatedMeasurements } from './isolated';
-import { DEVICE_CLASSES, FRAME_BYTES, GRANT_OPERATIONS, RECEIVER_MAP_BYTES } from './measurements';
+import { DEVICE_CLASSES, FRAME_BYTES, GRANT_OPERATIONS, RECEIVER_MAP_BYTES, YARDSTICK } from './measurements';
 import { RECEIVER_MAP_WIRINGS } from './paths/drivers';
 import { type BenchResult, resultOf } from './result';
 
@@ -11,23 +11,32 @@ export interface Row {
   readonly frameBytes: number;
   /** Ratio by ratio, the measurement whose rate this row's is divided by. */
   readonly baselines: Readonly<Record<string, string>>;
-  /** The measurement whose cost in dom0 this row's is divided by. */
-  readonly dom0CostOver?: string;
+  /** The measurement of what a frame of this path costs dom0 over what it does by vif. */
+  readonly dom0CostOverVif?: string;
+  /** What it took on the machine the bars come from. */
+  readonly referenceNanoseconds?: number;
 }
+
+const yardstickRows = (): Row[] =>
+  YARDSTICK.map(({ name, frameBytes, referenceNanoseconds }) => ({
+    name,
+    frameBytes,
+    baselines: {},
+    referenceNanoseconds,
+  }));
 
 function* frameRows(): Generator<Row> {
   for (const deviceClass of DEVICE_CLASSES) {
     for (const frameBytes of FRAME_BYTES) {
       const path = `${deviceClass}/${frameBytes}`;
       const baselines = { memcpy: `memcpy/${frameBytes}`, structuredClone: `structuredClone/${frameBytes}` };
-      const vif = `vif/${frameBytes}/one-thread/guest-to-guest`;
       yield { name: `${path}/one-thread`, frameBytes, baselines };
       yield { name: `${path}/one-thread/from-dom0`, frameBytes, baselines };
       yield {
         name: `${path}/one-thread/guest-to-guest`,
         frameBytes,
         baselines,
-        ...(deviceClass === 'vif2' && { dom0CostOver: vif }),
+        ...(deviceClass === 'vif2' && { dom0CostOverVif: `dom0-cost/${frameBytes}` }),
       };
       yield { name: `${path}/two-workers`, frameBytes, baselines };
     }
@@ -57,22 +66,19 @@ function* grantRows(): Generator<Row> {
 
 /** All rows, in the order they run. */
 export function allRows(): Row[] {
-  return [...frameRows(), ...receiverMapRows(), ...grantRows()];
+  return [...yardstickRows(), ...frameRows(), ...receiverMapRows(), ...grantRows()];
 }
 
 export async function measureRow(row: Row, measurements: IsolatedMeasurements): Promise<BenchResult> {
-  const { name, frameBytes } = row;
-  const measured = await measurements.get(name);
+  const { name, frameBytes, referenceNanoseconds } = row;
+  const measured = await measurements.rate(name);
   const rates: Record<string, number> = {};
   for (const [ratio, baseline] of Object.entries(row.baselines)) {
-    rates[ratio] = (await measurements.get(baseline)).perSecond;
+    rates[ratio] = (await measurements.rate(baseline)).perSecond;
   }
+  if (referenceNanoseconds !== undefined) rates.reference = 1e9 / referenceNanoseconds;
   const result = resultOf({ name, frameBytes, measured }, rates);
-  const { dom0NsPerFrame } = measured;
-  if (dom0NsPerFrame === undefined) return result;
-  const other = row.dom0CostOver && (await measurements.get(row.dom0CostOver)).dom0NsPerFrame;
-  const ratios = other
-    ? { ...result.ratios, dom0CostOverVif: Number((dom0NsPerFrame / other).toPrecision(4)) }
-    : result.ratios;
-  return { ...result, dom0NsPerFrame, ratios };
+  if (row.dom0CostOverVif === undefined) return result;
+  const dom0CostOverVif = Number((await measurements.costRatio(row.dom0CostOverVif)).toPrecision(4));
+  return { ...result, ratios: { ...result.ratios, dom0CostOverVif } };
 }
