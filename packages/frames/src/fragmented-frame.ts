@@ -6,62 +6,78 @@ import { FrameChecksum, FrameSegmentation, type FrameView, type LeasedPage } fro
  */
 export const MAX_FRAGMENTS = 32;
 
+/** The pieces of a frame behind its first. */
+class FurtherPieces {
+  readonly pages: LeasedPage[] = [];
+  readonly offsets: number[] = [];
+  readonly lengths: number[] = [];
+}
+
 /**
  * Bytes spread over pieces of pages: what received, retained and self-made frames share. `generation` changes whenever
  * the bytes stop being this frame's, which is how views notice.
+ *
+ * Most frames have one piece. It is kept in the frame itself, beside what a device asks for: memory that is looked into costs more
+ * than the look.
  */
 export abstract class FragmentedFrame implements FrameView {
   byteLength = 0;
   fragmentCount = 0;
   checksum: FrameChecksum = FrameChecksum.unknown;
-  checksumStart = 0;
-  checksumOffset = 0;
   segmentation: FrameSegmentation = FrameSegmentation.none;
-  segmentSize = 0;
+  protected firstPage: LeasedPage | undefined = undefined;
+  protected firstOffset = 0;
+  protected firstLength = 0;
+  private further: FurtherPieces | undefined = undefined;
   /** @internal */
   generation = 0;
-
-  protected readonly pages: LeasedPage[] = [];
-  protected readonly offsets: number[] = [];
-  protected readonly lengths: number[] = [];
+  checksumStart = 0;
+  checksumOffset = 0;
+  segmentSize = 0;
 
   /** Adds a piece at the end. The page's lease is the caller's matter. */
   addFragment(page: LeasedPage, offset: number, length: number): void {
     const index = this.fragmentCount;
-    this.pages[index] = page;
-    this.offsets[index] = offset;
-    this.lengths[index] = length;
+    if (index === 0) {
+      this.firstPage = page;
+      this.firstOffset = offset;
+      this.firstLength = length;
+    } else {
+      this.further ??= new FurtherPieces();
+      this.further.pages[index - 1] = page;
+      this.further.offsets[index - 1] = offset;
+      this.further.lengths[index - 1] = length;
+    }
     this.fragmentCount = index + 1;
     this.byteLength += length;
   }
 
   fragmentPage(index: number): LeasedPage {
-    const page = index < this.fragmentCount ? this.pages[index] : undefined;
+    const page = index < this.fragmentCount ? this.pageOf(index) : undefined;
     if (page === undefined) throw new RangeError(`frame has no fragment ${index}`);
     return page;
   }
 
   fragmentOffset(index: number): number {
-    return index < this.fragmentCount ? (this.offsets[index] ?? 0) : 0;
+    return index < this.fragmentCount ? this.offsetOf(index) : 0;
   }
 
   fragmentLength(index: number): number {
-    return index < this.fragmentCount ? (this.lengths[index] ?? 0) : 0;
+    return index < this.fragmentCount ? this.lengthOf(index) : 0;
   }
 
   uint8(offset: number): number {
     if (offset < 0 || offset >= this.byteLength) return 0;
-    const first = this.lengths[0] as number;
-    if (offset < first) {
-      const page = this.pages[0] as LeasedPage;
-      return page.bytes[page.base + (this.offsets[0] as number) + offset] as number;
+    if (offset < this.firstLength) {
+      const page = this.firstPage as LeasedPage;
+      return page.bytes[page.base + this.firstOffset + offset] as number;
     }
     let rest = offset;
     for (let index = 0; index < this.fragmentCount; index += 1) {
-      const length = this.lengths[index] ?? 0;
+      const length = this.lengthOf(index);
       if (rest < length) {
-        const page = this.pages[index];
-        return page === undefined ? 0 : (page.bytes[page.base + (this.offsets[index] ?? 0) + rest] ?? 0);
+        const page = this.pageOf(index);
+        return page === undefined ? 0 : (page.bytes[page.base + this.offsetOf(index) + rest] ?? 0);
       }
       rest -= length;
     }
@@ -70,10 +86,10 @@ export abstract class FragmentedFrame implements FrameView {
 
   uint16(offset: number): number {
     const end = offset + 2;
-    if (offset < 0 || end > this.byteLength || end > (this.lengths[0] as number))
+    if (offset < 0 || end > this.byteLength || end > this.firstLength)
       return (this.uint8(offset) << 8) | this.uint8(offset + 1);
-    const { bytes, base } = this.pages[0] as LeasedPage;
-    const at = base + (this.offsets[0] as number) + offset;
+    const { bytes, base } = this.firstPage as LeasedPage;
+    const at = base + this.firstOffset + offset;
     return ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
   }
 
@@ -86,15 +102,15 @@ export abstract class FragmentedFrame implements FrameView {
     let left = Math.min(length, this.byteLength - skip, target.byteLength - targetOffset);
     let done = 0;
     for (let index = 0; index < this.fragmentCount && left > 0; index += 1) {
-      const whole = this.lengths[index] ?? 0;
+      const whole = this.lengthOf(index);
       if (skip >= whole) {
         skip -= whole;
         continue;
       }
-      const page = this.pages[index];
+      const page = this.pageOf(index);
       if (page === undefined) break;
       const piece = Math.min(whole - skip, left);
-      const from = page.base + (this.offsets[index] ?? 0) + skip;
+      const from = page.base + this.offsetOf(index) + skip;
       target.set(page.bytes.subarray(from, from + piece), targetOffset + done);
       done += piece;
       left -= piece;
@@ -128,6 +144,28 @@ export abstract class FragmentedFrame implements FrameView {
     this.checksumOffset = source.checksumOffset;
     this.segmentation = source.segmentation;
     this.segmentSize = source.segmentSize;
+  }
+
+  private pageOf(index: number): LeasedPage | undefined {
+    return index === 0 ? this.firstPage : this.further?.pages[index - 1];
+  }
+
+  private offsetOf(index: number): number {
+    return index === 0 ? this.firstOffset : (this.further?.offsets[index - 1] ?? 0);
+  }
+
+  private lengthOf(index: number): number {
+    return index === 0 ? this.firstLength : (this.further?.lengths[index - 1] ?? 0);
+  }
+
+  /** {@link detach}, and a lease of each page ends. */
+  protected releasePages(): void {
+    const { fragmentCount, firstPage, further } = this;
+    this.detach();
+    this.firstPage = undefined;
+    this.further = undefined;
+    if (fragmentCount > 0) firstPage?.release();
+    for (let index = 1; index < fragmentCount; index += 1) further?.pages[index - 1]?.release();
   }
 
   /** The bytes are no longer this frame's: it and all views of it read as empty. */

@@ -9,9 +9,9 @@ import { LeasedFrame } from './leased-frame';
 export class FrameCursor extends FragmentedFrame implements Frame {
   /** Fills an empty cursor with a packet that lies in one page: `addFragment` of most packets. */
   loadPage(page: LeasedPage, offset: number, length: number): void {
-    this.pages[0] = page;
-    this.offsets[0] = offset;
-    this.lengths[0] = length;
+    this.firstPage = page;
+    this.firstOffset = offset;
+    this.firstLength = length;
     this.fragmentCount = 1;
     this.byteLength = length;
   }

@@ -18,9 +18,6 @@ export class LeasedFrame extends FragmentedFrame implements Frame {
 
   /** Idempotent: a released frame has no pages left to release. */
   release(): void {
-    const count = this.fragmentCount;
-    this.detach();
-    for (let index = 0; index < count; index += 1) this.pages[index]?.release();
-    this.pages.length = 0;
+    this.releasePages();
   }
 }

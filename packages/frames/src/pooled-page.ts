@@ -7,22 +7,22 @@ export interface PageHome {
 
 /** A page of a pool. `leases` counts its holders; the pool holds none while the page is lent. */
 export class PooledPage implements LeasedPage {
+  // First, so that they lie side by side: what sending and receiving ask for.
+  leases = 0;
+  readonly base: number;
+  readonly frame: GuestFrame;
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
-  readonly base: number;
   readonly byteLength: number;
-  readonly frame: GuestFrame;
-  leases = 0;
+  private readonly home: PageHome;
 
-  constructor(
-    page: Page,
-    private readonly home: PageHome,
-  ) {
+  constructor(page: Page, home: PageHome) {
+    this.base = page.base;
+    this.frame = page.frame;
     this.bytes = page.bytes;
     this.words = page.words;
-    this.base = page.base;
     this.byteLength = page.byteLength;
-    this.frame = page.frame;
+    this.home = home;
   }
 
   acquire(): void {

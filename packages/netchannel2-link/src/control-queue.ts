@@ -1,4 +1,5 @@
 import { messageSize, NO_SPACE, type UringProducer } from '@netchannel2/netchannel2';
+import type { SendGate } from './send-gate';
 
 /** Bypass messages that may wait for room (spec vif2.md §2.4). */
 const CAPACITY = 8;
@@ -10,7 +11,11 @@ const CAPACITY = 8;
 export class ControlQueue {
   private readonly waiting: { readonly message: Int32Array; readonly keep: number }[] = [];
 
-  constructor(private readonly producer: UringProducer) {}
+  /** @param gate closed while messages wait. */
+  constructor(
+    private readonly producer: UringProducer,
+    private readonly gate: SendGate,
+  ) {}
 
   get pending(): number {
     return this.waiting.length;
@@ -25,6 +30,7 @@ export class ControlQueue {
     if (this.waiting.length === 0 && this.write(message, keep)) return true;
     if (this.waiting.length === CAPACITY) return false;
     this.waiting.push({ message, keep });
+    this.gate.close();
     return true;
   }
 

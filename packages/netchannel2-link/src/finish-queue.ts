@@ -8,6 +8,7 @@ import {
 } from '@netchannel2/netchannel2';
 import { OWED, RECORD_WORDS, RecordWord } from './batch-record';
 import type { LinkBlock } from './link-block';
+import type { SendGate } from './send-gate';
 import { UnfinishedIds } from './unfinished-ids';
 
 const HEADER = messageHeader(MessageType.finishPacket, 0, FINISH_PACKET_SIZE);
@@ -29,11 +30,13 @@ export class FinishQueue {
   /**
    * @param capacity the credit this end advertised: a legal peer never makes more wait.
    * @param block of the batch whose packets are finished.
+   * @param gate closed while FINISHes wait.
    */
   constructor(
     private readonly producer: UringProducer,
     readonly capacity: number,
     private readonly block?: LinkBlock | undefined,
+    private readonly gate?: SendGate,
   ) {
     this.unfinished = new UnfinishedIds(capacity, block?.ids);
     this.ids = new Int32Array(capacity);
@@ -47,6 +50,7 @@ export class FinishQueue {
     this.ids[this.pending] = id;
     this.flags[this.pending] = flags;
     this.pending += 1;
+    this.gate?.close();
     return true;
   }
 

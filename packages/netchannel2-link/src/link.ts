@@ -25,6 +25,7 @@ import type { ParkedPackets, ParkedPacketsEnd } from './parked-packets';
 import { PeerLimits } from './peer-limits';
 import { PostponedWrites } from './postponed-writes';
 import { RingOpening } from './ring-opening';
+import { SendGate } from './send-gate';
 import { SendOutcome } from './send-outcome';
 import { StallWatch } from './stall-watch';
 import { TakenWatches } from './taken-watches';
@@ -54,6 +55,8 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
   private readonly passWork: DeferredWork = { deferred: false, run: () => this.pass() };
   private readonly flushWork: DeferredWork = { deferred: false, run: () => this.flush() };
   private readonly postponed: PostponedWrites;
+  /** Open while a flush is to come, and nothing speaks against a frame. */
+  private readonly gate = new SendGate();
   private stopListening: (() => void) | undefined;
   private starvedTimer: Subscription | undefined;
   private grants: PacketGrants | undefined;
@@ -81,8 +84,8 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
     this.controlIntake = new ControlIntake(settings, this.consumer, this);
     const block = LinkBlock.create(settings.domain.memory, consume, settings.peer);
     this.block = block;
-    this.finishes = new FinishQueue(this.producer, this.maxPackets, block);
-    this.controls = new ControlQueue(this.producer);
+    this.finishes = new FinishQueue(this.producer, this.maxPackets, block, this.gate);
+    this.controls = new ControlQueue(this.producer, this.gate);
     this.receiver = new PacketReceiver(
       settings,
       this.consumer,
@@ -132,7 +135,9 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
    * @returns `false` when there is no room: the frame was not taken, and `writable` will emit.
    */
   send(frame: Frame | Uint8Array, flow?: PacketFlow): boolean {
-    const sender = this.sender;
+    const { sender, gate } = this;
+    if (gate.left > 0 && flow === undefined && sender?.pass(frame, gate) === true) return true;
+    gate.close();
     if (sender === undefined || !this.running || this.ending || sender.writing) return this.refuse();
     // As `owesAnswers`, without a call: this is asked for every frame.
     if (this.finishes.pending !== 0 || this.controls.pending !== 0) return this.refuse();
@@ -151,6 +156,7 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
   /** Hands on a packet {@link acceptsGranted} agreed to. @returns as {@link send}. */
   sendGranted(frame: GrantedFrame): boolean {
     const sender = this.sender;
+    this.gate.close();
     if (sender === undefined || !this.running || this.ending || this.owesAnswers || sender.writing)
       return this.refuse();
     const outcome = sender.sendGranted(frame);
@@ -254,7 +260,7 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
 
   /** Shows the peer what was written so far. */
   flush(): void {
-    this.unflushed = 0;
+    this.shown();
     this.watchDeadlines();
     this.sender?.settle();
     if (this.running && this.producer.publish()) this.settings.domain.events.notify(this.settings.rings.port);
@@ -292,6 +298,7 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
   /** Lets go of everything: no grant, lease, timer or handler is left. Ports and rings are the driver's. */
   stop(): void {
     this.running = false;
+    this.gate.close();
     this.stopListening?.();
     this.stopListening = undefined;
     this.starvedTimer?.unsubscribe();
@@ -377,8 +384,17 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
   }
 
   private written(sender: PacketSender): void {
-    this.unflushed += 1;
+    const { gate } = this;
+    this.unflushed += 1 + gate.takePassed();
     if (this.unflushed >= FLUSH_EVERY || sender.urgent || !this.flushWork.deferred) this.flushSoon(sender);
+    // The last one before a flush does not pass: it sees to that.
+    if (this.unflushed > 0) gate.open(FLUSH_EVERY - 1 - this.unflushed);
+  }
+
+  /** Nothing written waits to be shown to the peer. */
+  private shown(): void {
+    this.gate.takePassed();
+    this.unflushed = 0;
   }
 
   /** Flushes now or, if that is not urgent, at the end of the turn or of the pass. */
@@ -460,7 +476,7 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
   }
 
   private publishAll(): void {
-    this.unflushed = 0;
+    this.shown();
     this.watchDeadlines();
     this.sender?.settle();
     const room = this.consumer.publish();
@@ -476,6 +492,7 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
   private fail(code: Errno, message: string): void {
     if (!this.running) return;
     this.running = false;
+    this.gate.close();
     this.noLongerWaited();
     if (!this.ending) this.settings.fail(code, message);
   }

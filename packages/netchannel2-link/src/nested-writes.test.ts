@@ -55,7 +55,7 @@ describe.each([1, 2] as const)('a table of version %i', (version) => {
       maxLength: 8,
     });
     fc.assert(
-      fc.property(lengths, amid, fc.boolean(), (sizes, steps, blank) => {
+      fc.property(lengths, amid, fc.boolean(), fc.boolean(), (sizes, steps, blank, together) => {
         const { end, peer, settle, pool, machine, ref } = scene(version);
         const held = end.link.holdFinishes(TARGET, () => {});
         // Packets whose FINISHes wait for a word of ours.
@@ -88,8 +88,9 @@ describe.each([1, 2] as const)('a table of version %i', (version) => {
           }
           if (end.link.send(restless(frame, step))) expected.push(`frame ${own}${blank ? ' blank' : ''}`);
           frame.release();
-          settle();
+          if (!together) settle();
         }
+        settle();
         held.release();
         settle();
         const messages = peer.read();
@@ -121,7 +122,7 @@ describe.each([1, 2] as const)('a table of version %i', (version) => {
         expect([end.pool.outstanding, pool.outstanding]).toEqual([0, 0]);
         machine.scheduler.flush();
       }),
-      { numRuns: 80 },
+      { numRuns: 160 },
     );
   });
 

@@ -90,6 +90,11 @@ export class NotedPieces {
     return this.books.reference(id) !== NO_GRANT_REF;
   }
 
+  /** The next packet would take the last id, and want an event. */
+  get last(): boolean {
+    return this.ids.free < 2;
+  }
+
   /** The last id is taken. */
   get full(): boolean {
     return this.ids.free === 0;

@@ -27,6 +27,7 @@ import { PacketWriter, SMALL_PACKET_ID } from './packet-writer';
 import type { ParkedPackets } from './parked-packets';
 import { ScratchFrame } from './scratch-frame';
 import { SegmentedSend, type SegmentSink } from './segmented-send';
+import type { SendGate } from './send-gate';
 import { SendOutcome } from './send-outcome';
 
 /**
@@ -85,6 +86,47 @@ export class PacketSender extends PacketWriter implements SegmentSink {
     const outcome = this.writeFragments(this.heapFrame.cursor, this.prefixOf(length));
     this.heapFrame.end();
     return outcome;
+  }
+
+  /**
+   * As {@link send}, for a frame in one piece and without offloads, while `gate` is open and somebody is to {@link settle}.
+   *
+   * @returns `false` for all others, and where there is no room: they go the general way.
+   */
+  pass(frame: Frame | Uint8Array, gate: SendGate): boolean {
+    // Bytes have no fragments: to ask a frame for its class costs more than to ask it for what is needed anyway.
+    const candidate = frame as Frame;
+    const length = candidate.byteLength;
+    if (
+      candidate.fragmentCount !== 1 ||
+      candidate.checksum !== FrameChecksum.unknown ||
+      candidate.segmentation !== FrameSegmentation.none ||
+      length < SMALLEST_FRAME ||
+      length > LARGEST_FRAME
+    )
+      return false;
+    const page = candidate.fragmentPage(0);
+    const offset = candidate.fragmentOffset(0);
+    if (length > LARGEST_PREFIX) return this.passPiece(page, offset, length, gate);
+    // A frame that sent another one when it was asked may have closed the gate.
+    if (gate.left === 0 || this.putInline(page, offset, length) !== SendOutcome.sent) return false;
+    gate.left -= 1;
+    return true;
+  }
+
+  private passPiece(page: LeasedPage, offset: number, length: number, gate: SendGate): boolean {
+    const { pieces } = this;
+    if (pieces === undefined) return false;
+    page.acquire();
+    if (gate.left === 0 || pieces.last || pieces.add(page, offset, length) < 0) {
+      page.release();
+      return false;
+    }
+    gate.left -= 1;
+    const { counters } = this;
+    counters.framesSent += 1;
+    counters.bytesSent += length;
+    return true;
   }
 
   /** @param apart never inline as a whole: the packet has fragments, and so a FINISH. */
@@ -218,9 +260,11 @@ export class PacketSender extends PacketWriter implements SegmentSink {
 
   /** Most frames, in one piece and without offloads: short enough to be inline. */
   private sendInline(frame: Frame, length: number): SendOutcome {
+    return this.putInline(frame.fragmentPage(0), frame.fragmentOffset(0), length);
+  }
+
+  private putInline(page: MemoryArea, offset: number, length: number): SendOutcome {
     const { producer, kernel } = this;
-    const page = frame.fragmentPage(0);
-    const offset = frame.fragmentOffset(0);
     const size = (PACKET_FIXED_SIZE + length + 7) & ~7;
     const at = producer.claim(size, this.reserve);
     if (at === NO_SPACE) {

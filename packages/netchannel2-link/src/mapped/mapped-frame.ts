@@ -42,11 +42,9 @@ export class MappedFrame extends FragmentedFrame implements Frame {
   end(): void {
     const { packet } = this;
     if (packet === undefined) return;
-    const count = this.fragmentCount;
     this.packet = undefined;
-    this.detach();
     packet.letGo();
-    for (let index = 0; index < count; index += 1) this.pages[index]?.release();
+    this.releasePages();
   }
 
   override fragmentPage(index: number): LeasedPage {
