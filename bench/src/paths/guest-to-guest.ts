@@ -10,10 +10,10 @@ import { BACKENDS, FRONTENDS } from './drivers';
 import { benchFrame, Receiver, Sender } from './lane';
 
 /**
- * Frames under way at most: a bridge drops what its next port has no room for, and a benchmark counts no drops. So many take
- * more than the half of a receiver's credit that one sender's grants may: a third of long vif2 frames are copied by dom0.
+ * Frames under way at most: a bridge drops what its next port has no room for, and a benchmark counts no drops. As many as in
+ * `nc2 compare`: with more than the half of a receiver's credit that one sender's grants may take, dom0 copies some long frames.
  */
-const WINDOW = 128;
+const WINDOW = 64;
 
 type Device = WiredDevice<FrontendDevice & FramePort, BackendDevice & FramePort>;
 

@@ -8,7 +8,7 @@ import {
   parseMac,
 } from '@netchannel2/device-registry';
 import { BACKEND_VIEW } from '@netchannel2/netchannel2';
-import { type Vif2Options, Vif2Port } from '@netchannel2/netchannel2-link';
+import { PREFIX_TO_END, type Vif2Options, Vif2Port } from '@netchannel2/netchannel2-link';
 import {
   type Errno,
   errnoNumber,
@@ -125,6 +125,7 @@ export class Netback2 extends Vif2Port implements BackendDevice, ForwardingSourc
         view: BACKEND_VIEW,
         port,
       },
+      prefix: PREFIX_TO_END,
       fragmentKind: 'receiver_copy',
       onlySource,
       sourceGrantsExactly: nodes.tableVersion !== 1,

@@ -9,8 +9,10 @@ export const PASS_BUDGET = 64;
 export const FLUSH_EVERY = 32;
 /** Unfinished packets we ever have, whatever the peer allows. */
 export const MOST_UNFINISHED = 256;
-/** Inline bytes of a packet with fragments, by default. */
-export const DEFAULT_PREFIX = 128;
+/** Inline bytes of packets with fragments, by default, to a middle: it decides by the headers, and needs no copy to see them. */
+export const PREFIX_TO_MIDDLE = 128;
+/** The same to an end, which copies the rest anyway: the headers of Ethernet, IPv4 and TCP, as far as a cache line goes. */
+export const PREFIX_TO_END = 64;
 
 /** Which messages may come on an ordinary ring, between ends that agreed on no bypasses. */
 export const PLAIN_RING: RingRules = { ring: 'parent', peerTrusted: false, offersBypasses: false };

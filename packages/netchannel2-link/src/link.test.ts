@@ -192,16 +192,16 @@ describe('limits of a link', () => {
     const { machine, frontend, backend } = linkedEnds({
       back: { offer: { checksumOffload: true, tcpv4Segmentation: true, maxFragments: 1 } },
     });
-    const fits = numberedFrame(4096 + 128, 1);
+    const fits = numberedFrame(4096 + 256, 1);
     expect(frontend.link.send(fits)).toBe(true);
-    expect(frontend.link.send(numberedFrame(4096 + 129, 2))).toBe(true);
+    expect(frontend.link.send(numberedFrame(4096 + 257, 2))).toBe(true);
     const pieces = frontend.pool.allocateFrame(20);
     const page = pieces?.fragmentPage(0);
     if (pieces === undefined || page === undefined) throw new Error('no pages');
     for (let piece = 0; piece < 10; piece += 1) pieces.addFragment(page, 64 * piece, 64);
     expect(frontend.link.send(pieces)).toBe(true);
     machine.settle();
-    expect(backend.received.map((frame) => frame.length)).toEqual([4096 + 128, 660]);
+    expect(backend.received.map((frame) => frame.length)).toEqual([4096 + 256, 660]);
     expect(hashes(backend.received.slice(0, 1))).toEqual(hashes([fits]));
     expect(hashes(backend.received.slice(1))).toEqual(hashes([pieces.toBytes()]));
     expect(frontend.counters.dropped.sendFragments).toBe(1);

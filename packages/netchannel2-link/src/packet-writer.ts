@@ -1,8 +1,9 @@
-import type { PortCounters } from '@netchannel2/frames';
+import { type PortCounters, pagesOf } from '@netchannel2/frames';
 import {
   answerReserve,
   clearPacketPadding,
   LARGEST_FRAGMENT_COUNT,
+  LARGEST_PREFIX,
   MessageType,
   messageHeader,
   NO_SPACE,
@@ -14,14 +15,7 @@ import {
   type UringProducer,
   writePacketHead,
 } from '@netchannel2/netchannel2';
-import {
-  type DomainMemory,
-  type Frame,
-  type GrantedFrame,
-  type GrantRef,
-  type MemoryArea,
-  PAGE_SIZE,
-} from '@netchannel2/xen';
+import type { DomainMemory, Frame, GrantedFrame, GrantRef, MemoryArea } from '@netchannel2/xen';
 import type { DropReason } from './drop-reasons';
 import { copyInline } from './inline-copy';
 import type { LinkSettings } from './link-settings';
@@ -161,11 +155,12 @@ export abstract class PacketWriter {
     return outcome;
   }
 
-  /** More pieces than the peer takes: the same bytes in fewer pages. */
-  private writeRebuilt(frame: Frame, prefix: number, fragments: number): SendOutcome {
+  /** More pieces than the peer takes: the same bytes in fewer pages, and where that saves one, more of them inline. */
+  private writeRebuilt(frame: Frame, leastPrefix: number, fragments: number): SendOutcome {
     const length = frame.byteLength;
-    const dense = (length + PAGE_SIZE - 1) >> 12;
-    const denseRest = (length - prefix + PAGE_SIZE - 1) >> 12;
+    const dense = pagesOf(length);
+    const prefix = pagesOf(length - leastPrefix) > this.fragmentLimit ? LARGEST_PREFIX : leastPrefix;
+    const denseRest = pagesOf(length - prefix);
     if (denseRest > this.fragmentLimit || fragments <= denseRest || denseRest > LARGEST_FRAGMENT_COUNT) {
       return this.drop('sendFragments');
     }

@@ -16,9 +16,9 @@ import { lastFinishes } from './last-finishes';
 import { Vif2Link } from './link';
 import {
   type ConnectedRings,
-  DEFAULT_PREFIX,
   type FragmentKind,
   type LinkSettings,
+  PREFIX_TO_END,
   type ReceiveOffer,
 } from './link-settings';
 import { Vif2Counters } from './vif2-counters';
@@ -32,7 +32,10 @@ export interface Vif2Options {
   readonly pool?: FramePool | undefined;
   /** Pages of the device's own pool, while connected. Default 256. */
   readonly poolPages?: number | undefined;
-  /** Inline bytes of packets too long to be inline as a whole, 14 … 256. Default 128. */
+  /**
+   * Inline bytes of packets too long to be inline as a whole, 14 … 256. Default 128 in a frontend, whose backend may forward by
+   * them, 64 in a backend and on a bypass.
+   */
   readonly prefix?: number | undefined;
   /** Largest ring order this end agrees to, 0 … 4: 2^order pages per direction. Default 1 in a frontend, 4 in a backend. */
   readonly ringPageOrder?: number | undefined;
@@ -57,6 +60,8 @@ const DEFAULT_POOL_PAGES = 256;
 /** What a driver knows about one connection. */
 export interface Vif2Connection {
   readonly rings: ConnectedRings;
+  /** Inline bytes of packets with fragments, where no option says. */
+  readonly prefix: number;
   readonly fragmentKind: FragmentKind;
   readonly onlySource: Uint8Array | undefined;
   readonly sourceGrantsExactly: boolean;
@@ -190,7 +195,7 @@ export abstract class Vif2Port implements FramePort, RunSinkPort {
       domain: this.domain,
       peer: this.peer,
       pool,
-      prefix: this.options.prefix ?? DEFAULT_PREFIX,
+      prefix: this.options.prefix ?? connection.prefix,
       offer: this.offer(),
       mapFrom: this.options.mapFrom,
       frames: this.frames,
@@ -261,7 +266,8 @@ export abstract class Vif2Port implements FramePort, RunSinkPort {
     parent: Vif2Link,
     { acceptance, ownMac }: NonNullable<Vif2Connection['bypasses']>,
   ): void {
-    const site = { ...settings, counters: this.counters, middle: this.peer, parent, ownMac };
+    const prefix = this.options.prefix ?? PREFIX_TO_END;
+    const site = { ...settings, prefix, counters: this.counters, middle: this.peer, parent, ownMac };
     const bypasses = new GuestBypasses(site, acceptance, (list) => {
       this.route(list.length > 0 ? bypasses : undefined);
       this.bypassList.next(list);

@@ -8,7 +8,7 @@ import {
   parseMac,
 } from '@netchannel2/device-registry';
 import { FRONTEND_VIEW, SUGGEST_BYPASS_SIZE, writeSuggestBypass } from '@netchannel2/netchannel2';
-import { type Vif2Options, Vif2Port } from '@netchannel2/netchannel2-link';
+import { PREFIX_TO_MIDDLE, type Vif2Options, Vif2Port } from '@netchannel2/netchannel2-link';
 import { type Errno, errnoNumber } from '@netchannel2/xen';
 import createDebug from 'debug';
 import { PROTOCOL_VERSION, readBackendFeatures } from './backend-features';
@@ -87,6 +87,7 @@ export class Netfront2 extends Vif2Port implements FrontendDevice {
         view: FRONTEND_VIEW,
         port: rings.port,
       },
+      prefix: PREFIX_TO_MIDDLE,
       fragmentKind: this.receiverCopy && this.exactGrants() ? 'receiver_copy' : 'receiver_map',
       onlySource,
       // What comes from a backend may be transitive, and then cannot be granted on.
