@@ -56,7 +56,7 @@ export interface LinkKernel {
     prefix: number,
     kind: number,
     candidate: number,
-  ): void;
+  ): number;
 }
 
 /** The kernel over a domain's memory, `undefined` where it is none of WebAssembly's. */

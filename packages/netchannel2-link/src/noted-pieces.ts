@@ -25,13 +25,19 @@ export interface PieceShape {
   readonly reserve: number;
 }
 
+/** Where what was sent is counted. */
+export interface SentCounters {
+  framesSent: number;
+  bytesSent: number;
+}
+
 /** What {@link NotedPieces.add} answers where there is no reference, and no room or id. */
 export const PIECE_STARVED = -1;
 export const PIECE_FULL = -2;
 
 /**
  * Packets in one piece whose place in the ring is taken, and which a kernel writes with their grants before the peer is shown
- * any of them: a run costs one call. Their pages are leased, so that their bytes are there until then.
+ * any of them, and counts: a run costs one call. Their pages are leased, so that their bytes are there until then.
  */
 export class NotedPieces {
   /** Words written to {@link notes}. */
@@ -47,6 +53,7 @@ export class NotedPieces {
 
   constructor(
     private readonly producer: UringProducer,
+    private readonly counters: SentCounters,
     private readonly shape: PieceShape,
     private readonly books: SubPageBooks,
     private readonly lists: GrantLists,
@@ -111,7 +118,16 @@ export class NotedPieces {
     const count = length / NOTE_WORDS;
     if (publications.length + count > publications.capacity) publications.publish();
     const list = lists.publicationBase + publications.length * PUBLICATION_BYTES;
-    block.kernel.writePieces(block.base, count, list, shape.prefix, shape.kind, shape.candidate);
+    const { counters } = this;
+    counters.framesSent += count;
+    counters.bytesSent += block.kernel.writePieces(
+      block.base,
+      count,
+      list,
+      shape.prefix,
+      shape.kind,
+      shape.candidate,
+    );
     publications.append?.(count);
     block.countCopied(shape.prefix * count);
   }

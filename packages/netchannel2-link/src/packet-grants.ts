@@ -1,7 +1,7 @@
 import type { UringProducer } from '@netchannel2/netchannel2';
 import type { DomainId, Frame, GrantedFrame, GrantRef, LeasedPage } from '@netchannel2/xen';
 import type { LinkBlock } from './link-block';
-import type { NotedPieces, PieceShape } from './noted-pieces';
+import type { NotedPieces, PieceShape, SentCounters } from './noted-pieces';
 import type { ParkedPackets } from './parked-packets';
 
 /** Milliseconds after which a packet that waits in a third domain's grants is given up (spec §4.4). */
@@ -24,7 +24,7 @@ export type FinishOutcome = (typeof FinishOutcome)[keyof typeof FinishOutcome];
 /** Exact grants of packets in one piece of one page. */
 export interface ExactGrants {
   /** Packets on `producer` that a kernel writes in runs; `undefined` where none does. Asked for once. */
-  notePieces(producer: UringProducer, shape: PieceShape): NotedPieces | undefined;
+  notePieces(producer: UringProducer, counters: SentCounters, shape: PieceShape): NotedPieces | undefined;
   /** Grants bytes `[offset, offset + length)` of `page`. @returns as `PacketGrants.grant`. */
   grantPage(page: LeasedPage, offset: number, length: number): number;
   /** The reference of a packet's first fragment. */

@@ -60,7 +60,7 @@ export class PacketSender extends PacketWriter implements SegmentSink {
     this.runOwner = settings.peer;
     this.kernel = loadLinkKernel(settings.domain.memory);
     this.pieceSize = (PACKET_FIXED_SIZE + PACKET_FRAGMENT_SIZE + this.prefix + 7) & ~7;
-    this.pieces = grants.exact?.notePieces(producer, {
+    this.pieces = grants.exact?.notePieces(producer, settings.counters, {
       prefix: this.prefix,
       kind: this.fragmentType,
       candidate: this.candidate << 8,
@@ -123,9 +123,6 @@ export class PacketSender extends PacketWriter implements SegmentSink {
       return false;
     }
     gate.left -= 1;
-    const { counters } = this;
-    counters.framesSent += 1;
-    counters.bytesSent += length;
     return true;
   }
 
@@ -313,9 +310,6 @@ export class PacketSender extends PacketWriter implements SegmentSink {
     page.acquire();
     const id = pieces.add(page, offset, length);
     if (id < 0) return this.refusePiece(page, id);
-    const { counters } = this;
-    counters.framesSent += 1;
-    counters.bytesSent += length;
     this.lastId = id;
     if (pieces.full) this.urgent = true;
     return SendOutcome.sent;

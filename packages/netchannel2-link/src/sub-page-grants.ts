@@ -12,7 +12,7 @@ import {
 import type { SchedulerLike } from 'rxjs';
 import { GrantLists } from './grant-lists';
 import { FORWARD_WORDS, type LinkBlock } from './link-block';
-import { NotedPieces, type PieceShape } from './noted-pieces';
+import { NotedPieces, type PieceShape, type SentCounters } from './noted-pieces';
 import {
   COPY_DEADLINE,
   type ExactGrants,
@@ -62,9 +62,9 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     return this;
   }
 
-  notePieces(producer: UringProducer, shape: PieceShape): NotedPieces | undefined {
+  notePieces(producer: UringProducer, counters: SentCounters, shape: PieceShape): NotedPieces | undefined {
     const { lists } = this;
-    if (lists !== undefined) this.pieces = new NotedPieces(producer, shape, this.books, lists);
+    if (lists !== undefined) this.pieces = new NotedPieces(producer, counters, shape, this.books, lists);
     return this.pieces;
   }
 

@@ -19,10 +19,11 @@
 
 ;; The first $count packets that were noted, each of a prefix of $prefix bytes and one fragment, and their grants as entries of
 ;; a list of publications, from $list on. $kind: the third word of all; $candidate: what it has more if the frame goes to one
-;; station.
+;; station. Answers how many bytes the frames have.
 (func (export "writePieces")
   (param $block i32) (param $count i32) (param $list i32) (param $prefix i32) (param $kind i32) (param $candidate i32)
-  (local $note i32) (local $end i32) (local $size i32) (local $at i32) (local $source i32) (local $id i32)
+  (result i32)
+  (local $bytes i32) (local $note i32) (local $end i32) (local $size i32) (local $at i32) (local $source i32) (local $id i32)
   (local $length i32) (local $from i32) (local $model i32)
   (local.set $size (i32.and (i32.add (local.get $prefix) (i32.const 35)) (i32.const -8)))
   (local.set $note (i32.add (local.get $block) (i32.const 10240)))
@@ -34,6 +35,7 @@
       (local.set $source (i32.load offset=4 (local.get $note)))
       (local.set $id (i32.load16_u offset=8 (local.get $note)))
       (local.set $length (i32.load16_u offset=10 (local.get $note)))
+      (local.set $bytes (i32.add (local.get $bytes) (local.get $length)))
       (local.set $from (i32.add (i32.and (local.get $source) (i32.const 0xfff)) (local.get $prefix)))
       (local.set $model
         (i32.add (i32.add (local.get $block) (i32.const 12288)) (i32.shl (local.get $id) (i32.const 5))))
@@ -64,4 +66,5 @@
       (i32.store8 offset=8192 (i32.add (local.get $block) (local.get $id)) (i32.const 1))
       (local.set $list (i32.add (local.get $list) (i32.const 16)))
       (local.set $note (i32.add (local.get $note) (i32.const 16)))
-      (br $next))))
+      (br $next)))
+  (i32.add (local.get $bytes) (i32.mul (local.get $count) (local.get $prefix))))
