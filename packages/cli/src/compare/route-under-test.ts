@@ -71,6 +71,7 @@ export class RouteUnderTest implements Contender<RouteRound> {
       const ends: TrafficEnds = {
         sender: { domain, port: outwards ? port1 : backend1, pool },
         receiver: port2 ?? (outwards ? backend1 : port1),
+        bridged: port2 !== undefined && route.way !== 'bypass',
       };
       const traffic = new Traffic(ends, frameFrom(1, outwards ? 2 : 1, frameBytes));
       const parties: Party[] = [{ role: 'dom0', domid: lab.dom0.id }];

@@ -3,12 +3,12 @@ import { type DeferredWork, type Domain, type FramePort, PAGE_SIZE } from '@netc
 import type { Subscription } from 'rxjs';
 
 /**
- * Frames under way at most: a bridge drops what its next port has no room for, and no frame may be dropped here. With the
- * FINISHes of one window unread and another sent, two fill the half of a receiver's credit that one sender's grants may take:
- * with more some would be copied where all are to be handed on.
+ * Frames under way at most where they cross a bridge, which drops what its next port has no room for, and no frame may be dropped here.
+ * With the FINISHes of one window unread and another sent, two fill the half of a receiver's credit that one sender's grants may
+ * take: with more some would be copied where all are to be handed on.
  */
 const WINDOW = 64;
-/** Pages of frames under way at most: a backend that copies frames in and out has to hold all of them in its pool. */
+/** Pages of frames under way there at most: a backend that copies frames in and out has to hold all of them in its pool. */
 const WINDOW_PAGES = 128;
 /** Frames that take turns, so that neither pages nor cache lines are always the same. */
 const FRAMES = 32;
@@ -18,9 +18,11 @@ const STALL_TIME = 2_000;
 export interface TrafficEnds {
   readonly sender: { readonly domain: Domain; readonly port: FramePort; readonly pool: FramePool };
   readonly receiver: FramePort;
+  /** A bridge is between the two; otherwise the rings alone bound what is under way. */
+  readonly bridged: boolean;
 }
 
-/** Frames that lie in pages of their sender, sent as fast as they arrive. */
+/** Frames that lie in pages of their sender, sent as fast as there is room for them. */
 export class Traffic {
   private readonly sending: DeferredWork = { deferred: false, run: () => this.send() };
   private readonly frames: LeasedFrame[] = [];
@@ -37,7 +39,9 @@ export class Traffic {
   ) {
     const { sender, receiver } = ends;
     const pages = Math.ceil(bytes.byteLength / PAGE_SIZE);
-    this.window = Math.min(WINDOW, Math.floor(WINDOW_PAGES / pages) & ~1);
+    this.window = ends.bridged
+      ? Math.min(WINDOW, Math.floor(WINDOW_PAGES / pages) & ~1)
+      : Number.POSITIVE_INFINITY;
     for (let index = 0; index < FRAMES; index += 1) {
       const frame = sender.pool.frameFrom(bytes);
       if (frame === undefined) throw new Error('the pool of the comparison has too few pages');
@@ -91,6 +95,6 @@ export class Traffic {
   private arrived(): void {
     this.received += 1;
     if (this.received === this.total) this.finished?.();
-    else if (this.sent - this.received <= this.window >> 1) this.ends.sender.domain.defer(this.sending);
+    else if (this.sent - this.received === this.window / 2) this.ends.sender.domain.defer(this.sending);
   }
 }
