@@ -47,7 +47,6 @@ export class NotedPieces {
   private readonly ids: PacketIds;
   private readonly pages: (LeasedPage | undefined)[];
   private readonly refs: Int32Array;
-  private readonly prefix: number;
   private readonly size: number;
   private readonly reserve: number;
 
@@ -63,7 +62,6 @@ export class NotedPieces {
     this.ids = books.ids;
     this.pages = books.pages;
     this.refs = books.refs;
-    this.prefix = shape.prefix;
     this.size = shape.size;
     this.reserve = shape.reserve;
   }
@@ -75,31 +73,49 @@ export class NotedPieces {
    * @returns the id, {@link PIECE_STARVED} or {@link PIECE_FULL}.
    */
   add(page: LeasedPage, offset: number, length: number): number {
-    const { ids, notes } = this;
-    const id = ids.next;
-    if (id < 0) return PIECE_FULL;
-    if (!this.block.here || (this.refs[id] === NO_GRANT_REF && !this.prepare(id))) return PIECE_STARVED;
-    const at = this.producer.take(this.size, this.reserve);
-    if (at === NO_SPACE) return PIECE_FULL;
+    const { ids, books } = this;
+    if (ids.free === 0) return PIECE_FULL;
+    if (!this.block.here) return PIECE_STARVED;
     if (this.length === MOST_WORDS) this.write();
-    this.pages[id] = page;
-    const note = this.length;
-    notes[note] = ids.takeNext(id) === 0 ? (at << 2) | WANTS_EVENT : at << 2;
-    notes[note + 1] = page.base + offset;
-    notes[note + 2] = id | ((length - this.prefix) << 16);
-    notes[note + 3] = page.frame;
-    this.length = note + NOTE_WORDS;
+    const id = ids.takeFree();
+    const starved = books.reference(id) === NO_GRANT_REF;
+    const at = starved ? NO_SPACE : this.producer.take(this.size, this.reserve);
+    if (at === NO_SPACE) {
+      ids.putOpen(id);
+      return starved ? PIECE_STARVED : PIECE_FULL;
+    }
+    this.put(ids.free === 0 ? at | WANTS_EVENT : at, id, page, offset, length);
     return id;
   }
 
-  /** @returns whether there is a reference for packet `id`. */
-  private prepare(id: number): boolean {
-    return this.books.reference(id) !== NO_GRANT_REF;
+  /**
+   * As {@link add}, of most packets: fewer than {@link MOST_NOTED} are noted.
+   *
+   * @returns `false` where it takes more than that: nothing was taken.
+   */
+  addUsual(page: LeasedPage, offset: number, length: number): boolean {
+    const { ids } = this;
+    // The last one wants an event.
+    if (ids.free < 2 || !this.block.here) return false;
+    const id = ids.takeFree();
+    const at = this.refs[id] === NO_GRANT_REF ? NO_SPACE : this.producer.take(this.size, this.reserve);
+    if (at === NO_SPACE) {
+      ids.putOpen(id);
+      return false;
+    }
+    this.put(at, id, page, offset, length);
+    return true;
   }
 
-  /** The next packet would take the last id, and want an event. */
-  get last(): boolean {
-    return this.ids.free < 2;
+  /** @param at address of the message, and {@link WANTS_EVENT} where that is so. */
+  private put(at: number, id: number, page: LeasedPage, offset: number, length: number): void {
+    const { notes, length: note } = this;
+    this.pages[id] = page;
+    notes[note] = at;
+    notes[note + 1] = page.base + offset;
+    notes[note + 2] = id | (length << 16);
+    notes[note + 3] = page.frame;
+    this.length = note + NOTE_WORDS;
   }
 
   /** The last id is taken. */

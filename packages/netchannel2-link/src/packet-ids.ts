@@ -50,26 +50,19 @@ export class PacketIds {
     return this.capacity - this.depth - this.closed - this.expired;
   }
 
-  /** The id that {@link take} would answer. */
-  get next(): number {
-    return this.depth === 0 ? -1 : (this.words[this.capacity + this.depth - 1] as number);
-  }
-
   /** Takes a free id for a packet, or answers -1. */
   take(): number {
-    if (this.depth === 0) return -1;
-    this.depth -= 1;
-    const id = this.words[this.capacity + this.depth] as number;
-    this.words[id] = this.openMark;
-    return id;
+    return this.depth === 0 ? -1 : this.takeFree();
   }
 
-  /** Takes {@link next}, which is `id`. @returns how many are free then. */
-  takeNext(id: number): number {
+  /** As {@link take}, while some are {@link free}. */
+  takeFree(): number {
+    const { words } = this;
     const depth = this.depth - 1;
+    const id = words[this.capacity + depth] as number;
     this.depth = depth;
-    this.words[id] = this.openMark;
-    return depth;
+    words[id] = this.openMark;
+    return id;
   }
 
   /** @param id any 32 bits. */

@@ -118,7 +118,7 @@ export class PacketSender extends PacketWriter implements SegmentSink {
     const { pieces } = this;
     if (pieces === undefined) return false;
     page.acquire();
-    if (gate.left === 0 || pieces.last || pieces.add(page, offset, length) < 0) {
+    if (gate.left === 0 || !pieces.addUsual(page, offset, length)) {
       page.release();
       return false;
     }

@@ -86,7 +86,8 @@ export class UringProducer {
   /**
    * {@link claim} and {@link commit} at once, for a message that is filled in later, but before `publish`.
    *
-   * @returns as `claim`.
+   * @param size as for `claim`. @param keep as for `claim`.
+   * @returns the address of its first byte, or {@link NO_SPACE}.
    */
   take(size: number, keep: number): number {
     const { produced, free } = this;
@@ -94,11 +95,12 @@ export class UringProducer {
     if (offset + size < this.ringBytes && size + keep <= free && size <= this.largestMessage) {
       this.produced = (produced + size) | 0;
       this.free = free - size;
-      return (this.base + offset) >> 2;
+      return this.base + offset;
     }
     const at = this.claimCarefully(size, keep);
-    if (at !== NO_SPACE) this.commit(size);
-    return at;
+    if (at === NO_SPACE) return NO_SPACE;
+    this.commit(size);
+    return at << 2;
   }
 
   /** Word index of the place the next message goes to, if it does not wrap. */

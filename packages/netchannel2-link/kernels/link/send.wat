@@ -2,7 +2,7 @@
 ;;
 ;; Of the block of the link, bytes from its start: 8192 + id: see finish.wat; from 10240 on the packets that were noted, sixteen
 ;; bytes each: the address of the message (with bit 0 set where an event is wanted), that of the frame, the id and in the upper
-;; half the bytes of the fragment, the guest frame; from 12288 on thirty-two bytes for each id: the models of its grant's
+;; half the frame's bytes, the guest frame; from 12288 on thirty-two bytes for each id: the models of its grant's
 ;; publication and revocation (grant-runs.ts in xen), 16 and 8 bytes, and its reference.
 
 ;; A packet without fragments. $kind: the third word.
@@ -36,6 +36,7 @@
       (local.set $id (i32.load16_u offset=8 (local.get $note)))
       (local.set $length (i32.load16_u offset=10 (local.get $note)))
       (local.set $bytes (i32.add (local.get $bytes) (local.get $length)))
+      (local.set $length (i32.sub (local.get $length) (local.get $prefix)))
       (local.set $from (i32.add (i32.and (local.get $source) (i32.const 0xfff)) (local.get $prefix)))
       (local.set $model
         (i32.add (i32.add (local.get $block) (i32.const 12288)) (i32.shl (local.get $id) (i32.const 5))))
@@ -67,4 +68,4 @@
       (local.set $list (i32.add (local.get $list) (i32.const 16)))
       (local.set $note (i32.add (local.get $note) (i32.const 16)))
       (br $next)))
-  (i32.add (local.get $bytes) (i32.mul (local.get $count) (local.get $prefix))))
+  (local.get $bytes))
