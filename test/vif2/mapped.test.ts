@@ -181,7 +181,7 @@ describe.each([1, 2] as const)('a host with a table of version %i that maps', (h
       expect(mappings()).toBe(0);
       expect(kept[0]?.toBytes()).toEqual(numberedFrame(5000, 1));
       // Never mapped: what a dead guest had is gone, and nobody else's bytes are in its place.
-      const gone = numberedFrame(5000, 2).fill(0, 128);
+      const gone = numberedFrame(5000, 2).fill(0, 80);
       expect(kept[1]?.toBytes()).toEqual(event === 'disconnect' ? numberedFrame(5000, 2) : gone);
       for (const frame of kept) frame.release();
       dead = event === 'guest dies';

@@ -162,7 +162,7 @@ function wholeMessages(
   return messages;
 }
 
-describe.each([14, 15, 16, 17, 128, 256])('with %i bytes inline', (prefix) => {
+describe.each([14, 15, 16, 17, 64, 80, 128, 256])('with %i bytes inline', (prefix) => {
   it('packets in one piece look alike, whoever writes them', async () => {
     const seen = await conversation(true, prefix, prefix);
     expect(seen).toEqual(await conversation(false, prefix, prefix));

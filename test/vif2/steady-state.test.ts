@@ -100,7 +100,7 @@ describe.each([
     const made = spent(sender.id, before[0]);
     const taken = spent(receiver.id, before[1]);
     const exact = sender.grants.entries?.version2 === true;
-    // Heap bytes lie in pages of their own; a long frame has one fragment a page, its first 128 bytes inline.
+    // Heap bytes lie in pages of their own; a long frame has one fragment a page, its first bytes inline.
     const pieces = length <= 256 ? 0 : Math.ceil(length / 4096);
     // A sender that copies into shared pages fills them from their start, which crosses our borders by the inline bytes.
     const copies = exact ? pieces : Math.max(0, 2 * pieces - 1);

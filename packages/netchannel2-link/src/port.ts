@@ -33,7 +33,7 @@ export interface Vif2Options {
   /** Pages of the device's own pool, while connected. Default 256. */
   readonly poolPages?: number | undefined;
   /**
-   * Inline bytes of packets too long to be inline as a whole, 14 … 256. Default 128 in a frontend, whose backend may forward by
+   * Inline bytes of packets too long to be inline as a whole, 14 … 256. Default 80 in a frontend, whose backend may forward by
    * them, 64 in a backend and on a bypass.
    */
   readonly prefix?: number | undefined;
