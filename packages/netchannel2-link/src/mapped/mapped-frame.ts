@@ -9,14 +9,13 @@ import type { MappedPacket } from './mapped-packet';
 export class MappedFrame extends FragmentedFrame implements Frame {
   private packet: MappedPacket | undefined;
 
-  /** Shows `packet`, of `length` bytes, as one more holder. */
+  /** Shows `packet`, of `length` bytes, as one more holder; one lease of each of its pages is this frame's from now on. */
   show(packet: MappedPacket, length: number): void {
     packet.holders += 1;
     this.packet = packet;
     let left = length;
-    for (const page of packet.pages) {
-      page.acquire();
-      this.addFragment(page, 0, Math.min(left, PAGE_SIZE));
+    for (let index = 0; index < packet.pageCount; index += 1) {
+      this.addFragment(packet.page(index), 0, Math.min(left, PAGE_SIZE));
       left -= PAGE_SIZE;
     }
   }
@@ -25,6 +24,7 @@ export class MappedFrame extends FragmentedFrame implements Frame {
     const { packet } = this;
     if (packet === undefined) return undefined;
     const kept = new MappedFrame();
+    for (let index = 0; index < packet.pageCount; index += 1) packet.page(index).acquire();
     kept.show(packet, this.byteLength);
     kept.checksum = this.checksum;
     kept.checksumStart = this.checksumStart;

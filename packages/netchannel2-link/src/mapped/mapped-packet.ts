@@ -36,9 +36,12 @@ export class MappedPacket {
   age = 0;
   /** The peer was told, or nobody is to be told. */
   finishedAlready = true;
+  /** Pages set aside for it, the first of {@link pages}: what is behind them is left from others. */
+  pageCount = 0;
   readonly pages: PooledPage[] = [];
 
   private here = true;
+  /** One for each fragment. */
   private readonly refs: GrantRef[] = [];
   private readonly offsets: number[] = [];
   private readonly sizes: number[] = [];
@@ -62,12 +65,18 @@ export class MappedPacket {
     this.age = 0;
     this.here = false;
     this.finishedAlready = false;
-    refs.length = 0;
+    // To set a length throws the memory of an array away, even where it has that length already.
+    if (refs.length > head.fragments) refs.length = head.fragments;
     for (let index = 0; index < head.fragments; index += 1) {
-      refs.push(head.fragmentRef(index) as GrantRef);
+      refs[index] = head.fragmentRef(index) as GrantRef;
       offsets[index] = head.fragmentOffset(index);
       sizes[index] = head.fragmentSize(index);
     }
+  }
+
+  /** @param index below {@link pageCount}. */
+  page(index: number): PooledPage {
+    return this.pages[index] as PooledPage;
   }
 
   /** All bytes are in {@link pages}. */
@@ -155,6 +164,7 @@ export class MappedPacket {
   }
 
   private unmap(): void {
+    if (this.mappings.length === 0) return;
     for (const mapping of this.mappings) mapping.unmap();
     this.mappings.length = 0;
   }
@@ -222,7 +232,7 @@ export class MappedPacket {
       while (left > 0) {
         const to = filled & (PAGE_SIZE - 1);
         const piece = Math.min(left, PAGE_SIZE - to);
-        visit(index, from, this.pages[filled >> 12] as PooledPage, to, piece);
+        visit(index, from, this.page(filled >> 12), to, piece);
         from += piece;
         left -= piece;
         filled += piece;

@@ -28,12 +28,17 @@ export interface MappedPacketSink {
 /** The receiver_map packets of one link that are not copied on arrival. */
 export class MappedPackets implements MappedPacketHome {
   readonly frame = new MappedFrame();
+  /** Packets whose emission is over and that somebody retained. */
   private readonly held = new Set<MappedPacket>();
+  /** The packet that is being emitted. */
+  private shown: MappedPacket | undefined;
   private readonly spare: MappedPacket[] = [];
   private readonly pool: FramePool;
   private readonly copies: GrantCopyBatch;
   /** A device that is writing a message may ask for a page: FINISHes are not written amid that. */
   private readonly finishWork: DeferredWork = { deferred: false, run: () => this.finishAll() };
+  /** Packets that are over and not finished yet. */
+  private finishing = 0;
   private readonly ids: number[] = [];
   private readonly obtained: boolean[] = [];
   private timer: Subscription | undefined;
@@ -67,18 +72,12 @@ export class MappedPackets implements MappedPacketHome {
     if (pool.available < count) return false;
     const { domain, peer } = this.settings;
     const packet = this.spare.pop() ?? new MappedPacket(domain, peer, this.copies, this);
-    for (let index = 0; index < count; index += 1) {
-      const page = pool.take();
-      if (page !== undefined) packet.pages.push(page);
-    }
-    const [first] = packet.pages;
-    if (first !== undefined)
-      pool.memory.copy(first, 0, this.settings.rings.consume, prefixAt, head.prefixSize);
+    pool.takeAll(packet.pages, count);
+    packet.pageCount = count;
+    pool.memory.copy(packet.page(0), 0, this.settings.rings.consume, prefixAt, head.prefixSize);
     packet.load(head);
-    this.held.add(packet);
+    this.shown = packet;
     frame.show(packet, head.length);
-    // From here on the frames hold the pages.
-    for (const page of packet.pages) page.release();
     if ((head.flags & PacketFlag.csumBlank) !== 0) {
       frame.checksum = FrameChecksum.blank;
       frame.checksumStart = head.csumStart;
@@ -93,7 +92,10 @@ export class MappedPackets implements MappedPacketHome {
 
   /** The emission of {@link frame} is over: who retained it has a second. */
   emitted(): void {
+    const { shown } = this;
+    this.shown = undefined;
     this.frame.end();
+    if (shown !== undefined && shown.holders > 0 && !shown.finishedAlready) this.held.add(shown);
     this.finishAll();
     if (this.held.size > 0 && !this.over) this.watch();
   }
@@ -101,13 +103,13 @@ export class MappedPackets implements MappedPacketHome {
   finished(packet: MappedPacket, obtained: boolean): void {
     this.held.delete(packet);
     if (this.over) return;
-    this.ids.push(packet.id);
-    this.obtained.push(obtained);
+    this.ids[this.finishing] = packet.id;
+    this.obtained[this.finishing] = obtained;
+    this.finishing += 1;
     if (!this.finishWork.deferred) this.settings.domain.defer(this.finishWork);
   }
 
   ended(packet: MappedPacket): void {
-    packet.pages.length = 0;
     if (!this.over) this.spare.push(packet);
   }
 
@@ -121,14 +123,14 @@ export class MappedPackets implements MappedPacketHome {
     this.timer?.unsubscribe();
     this.timer = undefined;
     for (const packet of [...this.held]) packet.obtain();
+    this.shown?.obtain();
   }
 
   private finishAll(): void {
     const { ids, obtained, sink } = this;
-    for (let index = 0; index < ids.length && !this.over; index += 1)
+    for (let index = 0; index < this.finishing && !this.over; index += 1)
       sink.finish(ids[index] as number, obtained[index] as boolean);
-    ids.length = 0;
-    obtained.length = 0;
+    this.finishing = 0;
   }
 
   private watch(): void {
