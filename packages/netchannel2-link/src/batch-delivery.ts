@@ -1,6 +1,7 @@
 import type { HotStream, PooledPage } from '@netchannel2/frames';
 import { FINISH_NOT_OBTAINED } from '@netchannel2/netchannel2';
 import { type Frame, PAGE_SIZE } from '@netchannel2/xen';
+import { AddressInFrame, SOURCE_MAC, TARGET_MAC } from './address-in-frame';
 import { BatchEntry, OWED, RECORD_WORDS, RecordWord } from './batch-record';
 import type { FinishQueue } from './finish-queue';
 import type { HeldFinishes } from './held-finishes';
@@ -8,9 +9,6 @@ import type { LinkBlock } from './link-block';
 import type { LinkSettings } from './link-settings';
 import { ReceiveBatch } from './receive-batch';
 
-/** Where an Ethernet frame has its addresses. */
-const TARGET_MAC = 0;
-export const SOURCE_MAC = 6;
 export const NOT_TAKEN = 'peer does not take its FINISHes';
 /** Packets in a row whose bytes could not be had that end the connection (spec §7). */
 export const MOST_FAILED_COPIES = 100;
@@ -27,7 +25,8 @@ export abstract class BatchDelivery {
   protected readonly onlySource: Uint8Array | undefined;
   protected failedCopies = 0;
   protected ended = false;
-  private readonly onlyTarget: Uint8Array | undefined;
+  private readonly source: AddressInFrame | undefined;
+  private readonly target: AddressInFrame | undefined;
   private completing = false;
 
   /** @param block shared with a kernel, where there is one. */
@@ -38,8 +37,10 @@ export abstract class BatchDelivery {
   ) {
     this.batch = new ReceiveBatch(settings, block);
     this.frames = settings.frames;
-    this.onlySource = settings.onlySource;
-    this.onlyTarget = settings.onlyTarget;
+    const { onlySource, onlyTarget } = settings;
+    this.onlySource = onlySource;
+    if (onlySource !== undefined) this.source = new AddressInFrame(onlySource, SOURCE_MAC);
+    if (onlyTarget !== undefined) this.target = new AddressInFrame(onlyTarget, TARGET_MAC);
   }
 
   /** The batch must be completed before the next PACKET. */
@@ -142,33 +143,37 @@ export abstract class BatchDelivery {
    * @returns whether anybody keeps a first page.
    */
   private deliverAll(count: number): boolean {
-    const chosen = this.batch.troubled || this.onlySource !== undefined || this.onlyTarget !== undefined;
-    return chosen || this.settings.emission !== undefined
+    return this.batch.troubled || this.settings.emission !== undefined
       ? this.deliverChosen(count)
       : this.deliverEach(count);
   }
 
-  /** As {@link deliverAll}, where every packet is to be emitted. */
+  /** As {@link deliverAll}, where every packet was obtained and nobody wants to know whose it is. */
   private deliverEach(count: number): boolean {
     const { batch, frames } = this;
     const { records, firstPages, cursor } = batch;
+    const filtered = this.source !== undefined || this.target !== undefined;
+    let delivered = 0;
     let bytes = 0;
     let retained = false;
     let index = 0;
     for (let record = 0; index < count && !this.ended; record += RECORD_WORDS) {
       const length = records[record + RecordWord.length] as number;
       const first = firstPages[index] as PooledPage;
-      const plain = length <= PAGE_SIZE && records[record + RecordWord.properties] === 0;
-      if (plain) cursor.loadPage(first, 0, length);
-      else batch.load(index);
-      if (!frames.emit(cursor)) this.settings.counters.dropped.noSubscriber += 1;
-      cursor.end();
+      if (!filtered || this.isAllowed(first)) {
+        const plain = length <= PAGE_SIZE && records[record + RecordWord.properties] === 0;
+        if (plain) cursor.loadPage(first, 0, length);
+        else batch.load(index);
+        if (!frames.emit(cursor)) this.settings.counters.dropped.noSubscriber += 1;
+        cursor.end();
+        delivered += 1;
+        bytes += length;
+      }
       if (length > PAGE_SIZE) batch.releasePages(index);
       if (first.leases !== 1) retained = true;
-      bytes += length;
       index += 1;
     }
-    this.countDelivered(index, bytes);
+    this.countDelivered(delivered, bytes);
     for (; index < count; index += 1) batch.releasePages(index);
     return retained;
   }
@@ -177,15 +182,16 @@ export abstract class BatchDelivery {
     const { batch, frames } = this;
     const { records, firstPages } = batch;
     const { emission } = this.settings;
-    const filtered = this.onlySource !== undefined || this.onlyTarget !== undefined;
+    const filtered = this.source !== undefined || this.target !== undefined;
     let delivered = 0;
     let bytes = 0;
     let retained = false;
     for (let index = 0; index < count; index += 1) {
+      const first = firstPages[index];
       const record = index * RECORD_WORDS;
       const length = records[record + RecordWord.length] as number;
       if (((records[record + RecordWord.state] as number) & ~OWED) === BatchEntry.filled && !this.ended) {
-        if (!filtered || this.isAllowed(index)) {
+        if (!filtered || this.isAllowed(first as PooledPage)) {
           delivered += 1;
           bytes += length;
           if (frames.observed) {
@@ -197,7 +203,6 @@ export abstract class BatchDelivery {
         }
       }
       if (length > PAGE_SIZE) batch.releasePages(index);
-      const first = firstPages[index];
       if (first !== undefined && first.leases !== 1) retained = true;
     }
     emission?.end();
@@ -214,11 +219,11 @@ export abstract class BatchDelivery {
     bypass.received.bypassBytesReceived += bytes;
   }
 
-  private isAllowed(index: number): boolean {
-    const { onlySource, onlyTarget, batch } = this;
+  /** @param first page of a packet that was obtained. */
+  private isAllowed(first: PooledPage): boolean {
     let reason: 'sourceMac' | 'targetMac';
-    if (onlySource !== undefined && !batch.carries(index, SOURCE_MAC, onlySource)) reason = 'sourceMac';
-    else if (onlyTarget !== undefined && !batch.carries(index, TARGET_MAC, onlyTarget)) reason = 'targetMac';
+    if (this.source?.isIn(first) === false) reason = 'sourceMac';
+    else if (this.target?.isIn(first) === false) reason = 'targetMac';
     else return true;
     this.settings.counters.dropped[reason] += 1;
     return false;

@@ -10,7 +10,8 @@ import {
   type UringConsumer,
 } from '@netchannel2/netchannel2';
 import type { Frame, FrameForwarder } from '@netchannel2/xen';
-import { BatchDelivery, FAILED_COPIES, MOST_FAILED_COPIES, NOT_TAKEN, SOURCE_MAC } from './batch-delivery';
+import { SOURCE_MAC } from './address-in-frame';
+import { BatchDelivery, FAILED_COPIES, MOST_FAILED_COPIES, NOT_TAKEN } from './batch-delivery';
 import { Diversion, Diverted } from './diversion';
 import type { FinishQueue } from './finish-queue';
 import { ForwardingRun } from './forwarding-run';
