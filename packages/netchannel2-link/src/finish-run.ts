@@ -1,4 +1,4 @@
-import type { UringConsumer } from '@netchannel2/netchannel2';
+import { finishPacketId, type UringConsumer } from '@netchannel2/netchannel2';
 import type { LinkBlock } from './link-block';
 import { FinishOutcome, type PacketGrants } from './packet-grants';
 
@@ -20,9 +20,12 @@ export class FinishRun {
    */
   take(grants: PacketGrants, most: number): number {
     const { exact } = grants;
-    const room = exact?.openFinishes() ?? 0;
-    if (exact === undefined || room === 0) return 0;
     const { consumer, block } = this;
+    // Only a look, so that nothing is settled for a packet in several grants: the kernel decides.
+    if (exact === undefined || !block.isFinishable(finishPacketId(consumer.words, consumer.messageWord)))
+      return 0;
+    const room = exact.openFinishes();
+    if (room === 0) return 0;
     const taken = block.kernel.takeFinishes(
       block.base,
       consumer.index,

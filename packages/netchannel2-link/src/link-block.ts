@@ -9,7 +9,7 @@ import type {
 } from '@netchannel2/xen';
 import { RECORD_WORDS } from './batch-record';
 import { linkKernel } from './kernels.generated';
-import { PASS_BUDGET } from './link-settings';
+import { MOST_UNFINISHED, PASS_BUDGET } from './link-settings';
 import { DIRECT } from './unfinished-ids';
 
 /** What `kernels/link` exports; see there. */
@@ -184,6 +184,11 @@ export class LinkBlock {
   /** @param yes the kernel may take the FINISH of packet `id`: it is unfinished, and lies in one grant. */
   setFinishable(id: number, yes: boolean): void {
     if (this.here) this.area.bytes[this.area.base + FINISHABLE + id] = yes ? 1 : 0;
+  }
+
+  /** What {@link setFinishable} said last. @param id any 32 bits. */
+  isFinishable(id: number): boolean {
+    return id >>> 0 < MOST_UNFINISHED && this.here && this.area.bytes[this.area.base + FINISHABLE + id] === 1;
   }
 
   /** Packets `id` lie in grants of `ref` first, which the lists are to say. */

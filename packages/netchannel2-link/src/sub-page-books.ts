@@ -14,9 +14,12 @@ import type { GrantLists } from './grant-lists';
 import type { LinkBlock } from './link-block';
 import { PacketIds } from './packet-ids';
 
+/** So many references of an id stay with it: as many as the pages of a frame of 9000 bytes. */
+const KEPT_PARTS = 3;
+
 /**
  * What is kept of each packet in exact grants: in pages of ours, which are leased until FINISH, or in a third domain's, whose
- * packet is held as long. The first reference of an id is kept with the id.
+ * packet is held as long. The first references of an id are kept with the id.
  */
 export class SubPageBooks {
   readonly ids: PacketIds;
@@ -64,6 +67,16 @@ export class SubPageBooks {
     this.refs[slot] = ref;
     if (ref !== NO_GRANT_REF && slot < this.capacity) this.lists?.setReference(slot, ref);
     return ref;
+  }
+
+  /** The grant of a slot is withdrawn: its reference stays with the id, or goes back. */
+  restReference(slot: number): void {
+    if (slot >= KEPT_PARTS * this.capacity) this.freeReference(slot);
+  }
+
+  /** Gives back all references, which grant nothing. */
+  freeReferences(): void {
+    for (let slot = 0; slot < KEPT_PARTS * this.capacity; slot += 1) this.freeReference(slot);
   }
 
   /** Gives the reference of a slot back, which grants nothing. */

@@ -137,8 +137,7 @@ export class SubPageClosing {
     if (use) this.keepBusy(slot, page);
     else page?.release();
     if (page !== undefined) books.pages[slot] = undefined;
-    // Only the first reference stays with its id.
-    if (part > 0) books.freeReference(slot);
+    books.restReference(slot);
     if (part + 1 < (books.counts[id] as number)) return;
     const obtained = this.inUse || this.obtained[index] === 1;
     this.inUse = false;
@@ -158,7 +157,7 @@ export class SubPageClosing {
       books.pages[slot] = undefined;
       if (!this.entries.revoke(books.refs[slot] as GrantRef)) this.keepBusy(slot, page);
       else page?.release();
-      if (part > 0) books.freeReference(slot);
+      books.restReference(slot);
     }
     books.counts[id] = 1;
     const used = this.inUse;

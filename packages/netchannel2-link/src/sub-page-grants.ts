@@ -268,8 +268,8 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     const { books } = this;
     for (let id = 0; id < this.capacity; id += 1) {
       if (books.ids.state(id) === IdState.open) this.withdraw(id);
-      books.freeReference(id);
     }
+    books.freeReferences();
     books.forwarded.flush();
     this.publications?.end();
   }
