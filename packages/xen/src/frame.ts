@@ -79,7 +79,10 @@ export interface Frame extends FrameView {
   fragmentLength(index: number): number;
 }
 
-/** Counters of one port, as seen from its owner. */
+/**
+ * Counters of one port, as seen from its owner. What was sent may be counted only when the peer is shown it, after a turn or a
+ * flush.
+ */
 export interface FramePortCounters {
   readonly framesSent: number;
   readonly bytesSent: number;
