@@ -27,6 +27,8 @@ export class HostilePeer {
   /** Messages written, and indices moved. */
   mutations = 0;
   private shared: SharedPages | undefined;
+  /** By an index of its own making. */
+  private misled = false;
 
   /**
    * @param incoming payload of the ring the driver produces on.
@@ -168,6 +170,8 @@ export class HostilePeer {
       ['consume', PROD],
     ] as const);
     raw.ring.setIndex(ring, index, jump);
+    // Where the driver's messages end is not known any more.
+    if (ring === 'consume' && index === PROD) this.misled = true;
     raw.notify();
   }
 
@@ -226,7 +230,7 @@ export class HostilePeer {
     this.raw.notify();
   }
 
-  /** Takes what the driver sent; sometimes it says so. */
+  /** Takes what the driver sent; sometimes it says so. @throws Error when that is no message. */
   private listen(): void {
     const { ring } = this.raw;
     const end = ring.index('consume', PROD);
@@ -235,7 +239,11 @@ export class HostilePeer {
       const at = this.payload.base + (this.consumed & (size - 1));
       const header = this.word(at);
       const length = header >>> 16;
-      if (length < 8) break;
+      const shown = (end - this.consumed) >>> 0;
+      if (length < 8 || length % 8 !== 0 || length > shown || shown > size) {
+        if (!this.misled) throw new Error(`the driver wrote a message of ${length} bytes, and showed ${shown}`);
+        break;
+      }
       const type = header & 0xff;
       if (type === PACKET && this.payload.bytes[at + 8] !== 4) this.unfinished.push(this.word(at + 4));
       this.consumed = (this.consumed + length) | 0;
