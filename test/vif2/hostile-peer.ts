@@ -241,7 +241,8 @@ export class HostilePeer {
       const length = header >>> 16;
       const shown = (end - this.consumed) >>> 0;
       if (length < 8 || length % 8 !== 0 || length > shown || shown > size) {
-        if (!this.misled) throw new Error(`the driver wrote a message of ${length} bytes, and showed ${shown}`);
+        if (!this.misled)
+          throw new Error(`the driver wrote a message of ${length} bytes, and showed ${shown}`);
         break;
       }
       const type = header & 0xff;
