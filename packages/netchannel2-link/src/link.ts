@@ -138,9 +138,8 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
     const { sender, gate } = this;
     if (gate.left > 0 && flow === undefined && sender?.pass(frame, gate) === true) return true;
     gate.close();
-    if (sender === undefined || !this.running || this.ending || sender.writing) return this.refuse();
-    // As `owesAnswers`, without a call: this is asked for every frame.
-    if (this.finishes.pending !== 0 || this.controls.pending !== 0) return this.refuse();
+    if (sender === undefined || !this.running || this.ending || this.owesAnswers || sender.writing)
+      return this.refuse();
     const outcome = sender.send(frame, flow !== undefined);
     if (outcome !== SendOutcome.sent) return this.notSent(outcome);
     if (flow !== undefined) this.tracked.add(sender.lastId, flow);
