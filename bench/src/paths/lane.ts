@@ -58,7 +58,6 @@ export class Receiver {
   private readonly subscription: Subscription;
 
   /**
-   * @param mismatch told once of a frame that has another length than `frameBytes`.
    * @param look called for each frame with how many came so far.
    */
   constructor(port: FramePort, frameBytes: number, look?: (frame: Frame, received: number) => void) {

@@ -8,7 +8,7 @@ export const MAX_FRAGMENTS = 32;
 
 /** The pieces of a frame behind its first. */
 class FurtherPieces {
-  readonly pages: LeasedPage[] = [];
+  readonly pages: (LeasedPage | undefined)[] = [];
   readonly offsets: number[] = [];
   readonly lengths: number[] = [];
 }
@@ -163,9 +163,13 @@ export abstract class FragmentedFrame implements FrameView {
     const { fragmentCount, firstPage, further } = this;
     this.detach();
     this.firstPage = undefined;
-    this.further = undefined;
     if (fragmentCount > 0) firstPage?.release();
-    for (let index = 1; index < fragmentCount; index += 1) further?.pages[index - 1]?.release();
+    if (further === undefined) return;
+    const { pages } = further;
+    for (let index = 0; index < fragmentCount - 1; index += 1) {
+      pages[index]?.release();
+      pages[index] = undefined;
+    }
   }
 
   /** The bytes are no longer this frame's: it and all views of it read as empty. */

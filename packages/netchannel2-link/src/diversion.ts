@@ -6,6 +6,7 @@ import {
   type FrameForwarder,
   type GrantedFrameHold,
 } from '@netchannel2/xen';
+import { AddressInFrame, SOURCE_MAC } from './address-in-frame';
 import { GrantedPacket, type GrantedPacketSource } from './granted-packet';
 import type { LinkBlock } from './link-block';
 import type { LinkSettings } from './link-settings';
@@ -29,6 +30,7 @@ export class Diversion implements GrantedPacketSource {
   private id = 0;
   private candidate = false;
   private current: ParkedPacket | undefined;
+  private readonly source: AddressInFrame | undefined;
   /** The way of the packet shown last, for others between its addresses; and whether that had a fragment. */
   route: ForwardingRoute | undefined;
   routeExact = false;
@@ -45,6 +47,8 @@ export class Diversion implements GrantedPacketSource {
   ) {
     this.granted = new GrantedPacket(packet, page, settings.peer, this);
     this.parked = new ParkedPackets(settings.peer, ending);
+    const { onlySource } = settings;
+    if (onlySource !== undefined) this.source = new AddressInFrame(onlySource, SOURCE_MAC);
   }
 
   /**
@@ -106,8 +110,8 @@ export class Diversion implements GrantedPacketSource {
   }
 
   private show(forwarder: FrameForwarder, id: number, flags: number): Diverted {
-    const { onlySource, emission } = this.settings;
-    if (onlySource !== undefined && !this.comesFrom(onlySource)) return Diverted.refused;
+    const { emission } = this.settings;
+    if (this.source?.isIn(this.page) === false) return Diverted.refused;
     this.id = id;
     this.candidate = (flags & PacketFlag.bypassCandidate) !== 0;
     this.current = undefined;
@@ -153,11 +157,5 @@ export class Diversion implements GrantedPacketSource {
     this.parked.end();
     this.granted.clear();
     this.page.release();
-  }
-
-  private comesFrom(mac: Uint8Array): boolean {
-    const { head } = this.granted;
-    for (let byte = 0; byte < 6; byte += 1) if (head.uint8(6 + byte) !== mac[byte]) return false;
-    return true;
   }
 }

@@ -16,7 +16,7 @@ import { FinishQueue } from './finish-queue';
 import type { RunSink } from './forwarding-run';
 import { HeldFinishes } from './held-finishes';
 import { LinkBlock } from './link-block';
-import { FLUSH_EVERY, type LinkSettings, MOST_UNFINISHED } from './link-settings';
+import { type LinkSettings, MOST_UNFINISHED } from './link-settings';
 import { type IntakeHost, MessageIntake } from './message-intake';
 import type { PacketGrants } from './packet-grants';
 import { PacketReceiver } from './packet-receiver';
@@ -55,13 +55,11 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
   private readonly passWork: DeferredWork = { deferred: false, run: () => this.pass() };
   private readonly flushWork: DeferredWork = { deferred: false, run: () => this.flush() };
   private readonly postponed: PostponedWrites;
-  /** Open while a flush is to come, and nothing speaks against a frame. */
   private readonly gate = new SendGate();
   private stopListening: (() => void) | undefined;
   private starvedTimer: Subscription | undefined;
   private grants: PacketGrants | undefined;
   private sender: PacketSender | undefined;
-  private unflushed = 0;
   private stuck = false;
   /** Started, and neither failed nor stopped. */
   running = false;
@@ -193,8 +191,7 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
     if (sender === undefined) return;
     sender.closeRun(block, parked, packets, pieces, written, bytes);
     if (packets === 0) return;
-    this.unflushed += packets - 1;
-    this.written(sender);
+    this.written(sender, packets);
   }
 
   /** Shows received packets to `forwarder` before they are copied in. @returns `false` when there is no page for that. */
@@ -259,7 +256,7 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
 
   /** Shows the peer what was written so far. */
   flush(): void {
-    this.shown();
+    this.gate.shown();
     this.watchDeadlines();
     this.sender?.settle();
     if (this.running && this.producer.publish()) this.settings.domain.events.notify(this.settings.rings.port);
@@ -382,23 +379,16 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
     return undefined;
   }
 
-  private written(sender: PacketSender): void {
+  private written(sender: PacketSender, messages = 1): void {
     const { gate } = this;
-    this.unflushed += 1 + gate.takePassed();
-    if (this.unflushed >= FLUSH_EVERY || sender.urgent || !this.flushWork.deferred) this.flushSoon(sender);
-    // The last one before a flush does not pass: it sees to that.
-    if (this.unflushed > 0) gate.open(FLUSH_EVERY - 1 - this.unflushed);
-  }
-
-  /** Nothing written waits to be shown to the peer. */
-  private shown(): void {
-    this.gate.takePassed();
-    this.unflushed = 0;
+    gate.count(messages);
+    if (gate.due || sender.urgent || !this.flushWork.deferred) this.flushSoon(sender);
+    gate.open();
   }
 
   /** Flushes now or, if that is not urgent, at the end of the turn or of the pass. */
   private flushSoon(sender: PacketSender): void {
-    if (this.unflushed >= FLUSH_EVERY || sender.urgent) {
+    if (this.gate.due || sender.urgent) {
       sender.urgent = false;
       this.flush();
     } else if (!this.inPass && !this.flushWork.deferred) this.settings.domain.defer(this.flushWork);
@@ -475,7 +465,7 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
   }
 
   private publishAll(): void {
-    this.shown();
+    this.gate.shown();
     this.watchDeadlines();
     this.sender?.settle();
     const room = this.consumer.publish();

@@ -118,11 +118,6 @@ export class NotedPieces {
     this.length = note + NOTE_WORDS;
   }
 
-  /** The last id is taken. */
-  get full(): boolean {
-    return this.ids.free === 0;
-  }
-
   /** Writes what is noted; the grants are to be published. */
   write(): void {
     const { length, lists, block, shape } = this;

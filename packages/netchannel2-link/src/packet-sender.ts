@@ -128,19 +128,6 @@ export class PacketSender extends PacketWriter implements SegmentSink {
 
   /** @param apart never inline as a whole: the packet has fragments, and so a FINISH. */
   send(frame: Frame | Uint8Array, apart: boolean): SendOutcome {
-    const { pieces } = this;
-    // Bytes have no fragments: to ask a frame for its class costs more than to ask it for what is needed anyway.
-    const candidate = frame as Frame;
-    if (
-      pieces !== undefined &&
-      candidate.fragmentCount === 1 &&
-      candidate.checksum === FrameChecksum.unknown &&
-      candidate.segmentation === FrameSegmentation.none
-    ) {
-      const length = candidate.byteLength;
-      if (length > LARGEST_PREFIX && length <= LARGEST_FRAME)
-        return this.notePiece(candidate, length, pieces);
-    }
     return frame instanceof Uint8Array ? this.sendBytes(frame, apart) : this.sendFrame(frame, apart);
   }
 
@@ -150,6 +137,8 @@ export class PacketSender extends PacketWriter implements SegmentSink {
     const plain = frame.checksum === FrameChecksum.unknown && frame.segmentation === FrameSegmentation.none;
     if (plain && frame.fragmentCount === 1) {
       if (length > LARGEST_PREFIX) {
+        const { pieces } = this;
+        if (pieces !== undefined) return this.notePiece(frame, length, pieces);
         const { exact } = this.grants;
         if (exact !== undefined) return this.sendPiece(frame, length, exact);
       } else if (!apart) return this.sendInline(frame, length);
@@ -311,7 +300,7 @@ export class PacketSender extends PacketWriter implements SegmentSink {
     const id = pieces.add(page, offset, length);
     if (id < 0) return this.refusePiece(page, id);
     this.lastId = id;
-    if (pieces.full) this.urgent = true;
+    if (this.grants.free === 0) this.urgent = true;
     return SendOutcome.sent;
   }
 

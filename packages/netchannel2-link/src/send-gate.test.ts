@@ -6,17 +6,28 @@ import { ScriptedPeer } from './scripted-peer.fixture';
 import { SendGate } from './send-gate';
 
 describe('a send gate', () => {
-  it('counts what passed, over several openings', () => {
+  it('lets nothing pass while nothing waits', () => {
     const gate = new SendGate();
-    gate.open(5);
+    gate.open();
+    expect(gate.left).toBe(0);
+  });
+
+  it('lets all pass but the one that makes a flush due, over several openings', () => {
+    const gate = new SendGate();
+    gate.count(1);
+    gate.open();
     gate.left -= 2;
     gate.close();
+    expect([gate.left, gate.due]).toEqual([0, false]);
+    gate.open();
+    expect(gate.left).toBe(FLUSH_EVERY - 1 - 3);
+    gate.left = 0;
+    gate.count(1);
+    expect(gate.due).toBe(true);
+    gate.open();
     expect(gate.left).toBe(0);
-    gate.open(3);
-    gate.left -= 1;
-    expect(gate.takePassed()).toBe(3);
-    expect(gate.takePassed()).toBe(0);
-    expect(gate.left).toBe(0);
+    gate.shown();
+    expect(gate.due).toBe(false);
   });
 });
 

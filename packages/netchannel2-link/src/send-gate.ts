@@ -1,30 +1,43 @@
+import { FLUSH_EVERY } from './link-settings';
+
 /**
- * Frames that may be sent without asking again whether they may: whoever has a reason against that closes it. Each that passes
- * takes one off {@link left}.
+ * Counts the messages that wait to be shown to the peer. While some do, so that a flush is to come, it stands open: frames pass
+ * without asking again whether they may, each taking one off {@link left}. Whoever has a reason against that closes it.
  */
 export class SendGate {
   /** Frames that may pass still. */
   left = 0;
   private opened = 0;
-  private passed = 0;
+  private counted = 0;
 
-  /** Lets so many frames pass; only while closed. */
-  open(count: number): void {
-    this.left = count;
-    this.opened = count;
+  /** Messages were written that did not pass. Closes it. */
+  count(messages: number): void {
+    this.close();
+    this.counted += messages;
+  }
+
+  /** So many wait that they are to be shown now. To be asked while it is closed. */
+  get due(): boolean {
+    return this.counted >= FLUSH_EVERY;
+  }
+
+  /** Lets frames pass, but for the one that makes a flush {@link due}: who sends that sees to it. None, where none waits. */
+  open(): void {
+    this.close();
+    if (this.counted === 0) return;
+    this.opened = Math.max(0, FLUSH_EVERY - 1 - this.counted);
+    this.left = this.opened;
   }
 
   close(): void {
-    this.passed += this.opened - this.left;
-    this.left = 0;
+    this.counted += this.opened - this.left;
     this.opened = 0;
+    this.left = 0;
   }
 
-  /** Closes it. @returns how many frames passed since the last call. */
-  takePassed(): number {
+  /** All messages are shown. Closes it. */
+  shown(): void {
     this.close();
-    const { passed } = this;
-    this.passed = 0;
-    return passed;
+    this.counted = 0;
   }
 }
