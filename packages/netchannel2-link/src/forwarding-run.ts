@@ -1,6 +1,6 @@
 import { messageSize, PACKET_FIXED_SIZE, type UringConsumer } from '@netchannel2/netchannel2';
 import type { DomainId, ForwardingRoute, ForwardingTarget } from '@netchannel2/xen';
-import type { LinkBlock } from './link-block';
+import { KEPT_PARTS, type LinkBlock } from './link-block';
 import type { LinkSettings } from './link-settings';
 import type { ParkedPackets } from './parked-packets';
 import { NOT_PLAIN } from './plain-packet';
@@ -12,12 +12,18 @@ export interface RunSink {
   readonly runTarget: number;
   /** Bytes of messages that fit there side by side. */
   readonly runRoom: number;
+  /** Fragments that the peer takes in a packet, at most. */
+  readonly runFragments: number;
   /**
-   * Sets ids and references aside for packets with a fragment.
+   * Sets ids and references aside for packets with up to `parts` fragments, at most {@link KEPT_PARTS}.
    *
-   * @returns for how many, at most `most`.
+   * @returns for how many, at most `most`; with one, {@link runBlock} and {@link runList} hold until {@link closeRun}.
    */
-  openRun(block: LinkBlock, owner: DomainId, most: number): number;
+  openRun(block: LinkBlock, owner: DomainId, most: number, parts: number): number;
+  /** Address of the block of the link that sends. */
+  readonly runBlock: number;
+  /** Address of the first publication of their grants. */
+  readonly runList: number;
   /**
    * Messages were written: the first `pieces` of the packets set aside are in use, the others not.
    *
@@ -47,6 +53,8 @@ function sinkOf(target: ForwardingTarget): RunSink | undefined {
 export class ForwardingRun {
   /** Packets of the last run. */
   taken = 0;
+  /** Fragments of a packet, at most. */
+  private readonly mostFragments: number;
 
   /** @param maxPackets the credit advertised. */
   constructor(
@@ -55,7 +63,9 @@ export class ForwardingRun {
     private readonly unfinished: UnfinishedIds,
     private readonly maxPackets: number,
     private readonly block: LinkBlock,
-  ) {}
+  ) {
+    this.mostFragments = Math.min(KEPT_PARTS, settings.offer.maxFragments);
+  }
 
   /**
    * Takes packets from the one the consumer stands on.
@@ -71,16 +81,18 @@ export class ForwardingRun {
     const room = sink.runRoom;
     const size = messageSize(consumer.header);
     if (room < size) return;
-    // Only a look, so that nothing is set aside for packets of several fragments: the kernel decides.
+    // Only a look, so that nothing is set aside for packets of many fragments: the kernel decides.
     const { words, messageWord: at } = consumer;
     const fragments = (size - PACKET_FIXED_SIZE - ((words[at + 3] as number) & 0xffff)) >> 3;
-    if (((words[at + 2] as number) & NOT_PLAIN) !== 0 || fragments > 1) return;
+    if (((words[at + 2] as number) & NOT_PLAIN) !== 0 || fragments > this.mostFragments) return;
+    if (fragments > sink.runFragments) return;
+    const parts = fragments > 1 ? fragments : 1;
     // Others are as long as the first, by and large; ids that turn out to be too many go back.
     const behind =
       Math.min(consumer.endIndex - consumer.index, consumer.dueIndex - consumer.index + size - 1) | 0;
     const likely = Math.min(most, ((behind / size) | 0) + 1, (room / size) | 0);
     const wanted = exact ? Math.min(likely, this.maxPackets - unfinished.size) : 0;
-    const pieces = wanted > 0 ? sink.openRun(block, settings.peer, wanted) : 0;
+    const pieces = wanted > 0 ? sink.openRun(block, settings.peer, wanted, parts) : 0;
     const taken = block.kernel.forwardPlain(
       block.base,
       consumer.index,
@@ -91,6 +103,9 @@ export class ForwardingRun {
       pieces,
       sink.runTarget,
       room,
+      sink.runBlock,
+      sink.runList,
+      parts,
     );
     const { owed, bytes } = block;
     unfinished.size += owed;

@@ -1,6 +1,9 @@
 import type { DomainId, GrantPublications, GrantRef, GrantRevocations, MemoryArea } from '@netchannel2/xen';
 import type { LinkBlock } from './link-block';
 
+/** Bytes of a publication in its list. */
+const PUBLICATION_BYTES = 16;
+
 /** Lists of grants that kernels write into, where they lie in memory that kernels reach. */
 export class GrantLists {
   private constructor(
@@ -24,9 +27,11 @@ export class GrantLists {
     return new GrantLists(block, peer, publications, revocations, publications.list, revocations.list);
   }
 
-  /** Address of the first publication. */
-  get publicationBase(): number {
-    return this.publicationList.base;
+  /** Address of the next publication, once there is room for `count`: those that were added are published where there is none. */
+  nextPublications(count: number): number {
+    const { publications } = this;
+    if (publications.length + count > publications.capacity) publications.publish();
+    return this.publicationList.base + publications.length * PUBLICATION_BYTES;
   }
 
   /** Address of the first revocation. */
@@ -34,8 +39,8 @@ export class GrantLists {
     return this.revocationList.base;
   }
 
-  /** The first grant of packets `id` has a reference of its own. */
-  setReference(id: number, ref: GrantRef): void {
-    this.block.setModels(id, ref, this.peer, this.publications, this.revocations);
+  /** Grant `part` of packets `id` has a reference of its own. */
+  setReference(id: number, part: number, ref: GrantRef): void {
+    this.block.setModels(id, part, ref, this.peer, this.publications, this.revocations);
   }
 }

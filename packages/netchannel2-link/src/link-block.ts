@@ -37,6 +37,9 @@ export interface LinkKernel {
     pieces: number,
     target: number,
     room: number,
+    sink: number,
+    list: number,
+    parts: number,
   ): number;
   takeFinishes(
     block: number,
@@ -46,6 +49,7 @@ export interface LinkKernel {
     header: number,
     most: number,
     list: number,
+    room: number,
   ): number;
   writeFinishes(block: number, count: number, target: number, room: number): number;
   writeInline(at: number, size: number, id: number, kind: number, length: number, source: number): void;
@@ -64,7 +68,10 @@ export function loadLinkKernel({ kernels }: DomainMemory): LinkKernel | undefine
   return kernels === undefined ? undefined : (kernels.load(linkKernel) as unknown as LinkKernel);
 }
 
-const BLOCK_PAGES = 5;
+/** Packets in so many grants are handed on, finished and sent in runs; the references stay with their ids. */
+export const KEPT_PARTS = 3;
+
+const BLOCK_PAGES = 3 + 2 * KEPT_PARTS;
 /** Words of the block. */
 const RING = 0;
 const RING_BYTES = 1;
@@ -75,9 +82,10 @@ const OWED = 5;
 const BYTES = 6;
 const ADDRESSES = 7;
 const COPIED = 10;
+const GRANTS = 11;
 const SLOTS = 64;
 const RECORDS = 256;
-/** For each packet that is handed on with a fragment: the id and the reference it gets, and those its sender gave it. */
+/** For each packet that is handed on with a fragment: the id it gets, how many fragments it has, and its sender's id. */
 export const FORWARD_WORDS = 4;
 const FORWARDS = 768;
 /** Byte of the block. */
@@ -90,13 +98,19 @@ export const MOST_NOTED = 64;
 /** For each: the address of its message and whether it wants an event, that of the frame, id and length, the guest frame. */
 export const NOTE_WORDS = 4;
 const NOTES = 2560;
-/** For each id: models of its grant's publication and revocation, and the reference. */
+/** For each grant of an id, those of all ids' first ones side by side: models of publication and revocation, the reference. */
 const MODEL_WORDS = 8;
 const MODELS = 3072;
-/** Words of an id's models. */
+const PART_WORDS = MOST_UNFINISHED * MODEL_WORDS;
+/** Words of a grant's models; the last is that of a publication which leads to another grant, and differs in that alone. */
 const REVOCATION = 4;
 const REFERENCE = 6;
-/** Beside the id of a FINISH: the packet was not obtained. */
+const TRANSITIVE = 7;
+const PUBLICATION_WORDS = 4;
+/** Beside the id of a FINISH: how many grants the packet lies in. */
+export const FINISHED_PARTS_SHIFT = 16;
+export const FINISHED_PARTS = 0xff << FINISHED_PARTS_SHIFT;
+/** The packet was not obtained. */
 export const FINISHED_NOT_OBTAINED = 1 << 31;
 
 /** What a link shares with its kernel: pages of its own. The layout is told in `kernels/link`. */
@@ -105,13 +119,14 @@ export class LinkBlock {
   readonly records: Int32Array;
   /** See {@link FORWARD_WORDS}. */
   readonly forwards: Int32Array;
-  /** Ids of the FINISHes a kernel took, with {@link FINISHED_NOT_OBTAINED}. */
+  /** Ids of the FINISHes a kernel took, with {@link FINISHED_PARTS} and {@link FINISHED_NOT_OBTAINED}. */
   readonly finished: Int32Array;
   /** See {@link NOTE_WORDS}. To be written only while the block is {@link here}. */
   readonly notes: Int32Array;
   /** Unfinished small ids, see `UnfinishedIds`. */
   readonly ids: Uint8Array;
   private readonly words: Int32Array;
+  private readonly transitive = new Int32Array(PUBLICATION_WORDS);
 
   private constructor(
     readonly kernel: LinkKernel,
@@ -181,30 +196,33 @@ export class LinkBlock {
       this.words[this.first + ADDRESSES + word] = area.words[from + word] as number;
   }
 
-  /** @param yes the kernel may take the FINISH of packet `id`: it is unfinished, and lies in one grant. */
-  setFinishable(id: number, yes: boolean): void {
-    if (this.here) this.area.bytes[this.area.base + FINISHABLE + id] = yes ? 1 : 0;
+  /** @param grants 1 … {@link KEPT_PARTS}: the kernel may take the FINISH of packet `id`, which lies in so many; 0: it may not. */
+  setFinishable(id: number, grants: number): void {
+    if (this.here) this.area.bytes[this.area.base + FINISHABLE + id] = grants;
   }
 
-  /** What {@link setFinishable} said last. @param id any 32 bits. */
+  /** Whether {@link setFinishable} said so last. @param id any 32 bits. */
   isFinishable(id: number): boolean {
-    return id >>> 0 < MOST_UNFINISHED && this.here && this.area.bytes[this.area.base + FINISHABLE + id] === 1;
+    return id >>> 0 < MOST_UNFINISHED && this.here && this.area.bytes[this.area.base + FINISHABLE + id] !== 0;
   }
 
-  /** Packets `id` lie in grants of `ref` first, which the lists are to say. */
+  /** Grant `part` of packets `id` is one of `ref`, which the lists are to say. */
   setModels(
     id: number,
+    part: number,
     ref: GrantRef,
     peer: DomainId,
     publications: GrantPublications,
     revocations: GrantRevocations,
   ): void {
     if (!this.here) return;
-    const { words } = this;
-    const at = this.first + MODELS + id * MODEL_WORDS;
+    const { words, transitive } = this;
+    const at = this.first + MODELS + part * PART_WORDS + id * MODEL_WORDS;
     publications.modelSubPage?.(ref, peer, true, words, at);
+    publications.modelTransitive?.(ref, peer, true, transitive, 0);
     revocations.model?.(ref, words, at + REVOCATION);
     words[at + REFERENCE] = ref;
+    words[at + TRANSITIVE] = transitive[PUBLICATION_WORDS - 1] as number;
   }
 
   /** Its pages are the link's still: what lies in them may be written. */
@@ -215,6 +233,11 @@ export class LinkBlock {
   /** Bytes of messages written. */
   get written(): number {
     return this.words[this.first + WRITTEN] as number;
+  }
+
+  /** Grants of the packets that were handed on, or finished. */
+  get grants(): number {
+    return this.words[this.first + GRANTS] as number;
   }
 
   /** Bytes copied from ring to ring. */

@@ -175,8 +175,20 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
     return this.sender?.runRoom ?? 0;
   }
 
-  openRun(block: LinkBlock, owner: DomainId, most: number): number {
-    return this.sender?.openRun(block, owner, most) ?? 0;
+  get runFragments(): number {
+    return this.sender?.runFragments ?? 0;
+  }
+
+  openRun(block: LinkBlock, owner: DomainId, most: number, parts: number): number {
+    return this.sender?.openRun(block, owner, most, parts) ?? 0;
+  }
+
+  get runBlock(): number {
+    return this.sender?.runBlock ?? 0;
+  }
+
+  get runList(): number {
+    return this.sender?.runList ?? 0;
   }
 
   closeRun(

@@ -5,8 +5,6 @@ import { type LinkBlock, MOST_NOTED, NOTE_WORDS } from './link-block';
 import type { PacketIds } from './packet-ids';
 import type { SubPageBooks } from './sub-page-books';
 
-/** Bytes of a publication in its list. */
-const PUBLICATION_BYTES = 16;
 /** Beside the address of a message: its packet wants an event. */
 const WANTS_EVENT = 1;
 const MOST_WORDS = MOST_NOTED * NOTE_WORDS;
@@ -127,8 +125,7 @@ export class NotedPieces {
     if (!block.here) return;
     const { publications } = lists;
     const count = length / NOTE_WORDS;
-    if (publications.length + count > publications.capacity) publications.publish();
-    const list = lists.publicationBase + publications.length * PUBLICATION_BYTES;
+    const list = lists.nextPublications(count);
     const { counters } = this;
     counters.framesSent += count;
     counters.bytesSent += block.kernel.writePieces(

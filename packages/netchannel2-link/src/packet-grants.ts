@@ -29,10 +29,17 @@ export interface ExactGrants {
   grantPage(page: LeasedPage, offset: number, length: number): number;
   /** The reference of a packet's first fragment. */
   firstRef(id: number): GrantRef;
-  /** Sets ids and references aside for packets of `owner` that are handed on. @returns how many, at most `most`. */
-  openRun(block: LinkBlock, owner: DomainId, most: number): number;
-  /** Begins a run of FINISHes that a kernel takes. @returns how many there may be; 0: no kernel can do it. */
-  openFinishes(): number;
+  /**
+   * Sets ids and references aside for packets of `owner` that are handed on, each in up to `parts` grants.
+   *
+   * @returns how many, at most `most`.
+   */
+  openRun(block: LinkBlock, owner: DomainId, most: number, parts: number): number;
+  /** Address of the block whose models a kernel grants them by, and of the first publication. */
+  readonly runBlock: number;
+  readonly runList: number;
+  /** Begins a run of FINISHes that a kernel takes. @returns `false`: no kernel can do it. */
+  openFinishes(): boolean;
   /** Where the kernel puts their grants. */
   readonly finishesAt: number;
   /** The kernel took the FINISHes of `count` packets: as {@link PacketGrants.finish} and {@link PacketGrants.settle} for them. */

@@ -184,9 +184,21 @@ export class PacketSender extends PacketWriter implements SegmentSink {
     return this.producer.adjacentBytes(this.reserve);
   }
 
-  openRun(block: LinkBlock, owner: DomainId, most: number): number {
+  get runFragments(): number {
+    return this.fragmentLimit;
+  }
+
+  openRun(block: LinkBlock, owner: DomainId, most: number, parts: number): number {
     this.runOwner = owner;
-    return this.grants.exact?.openRun(block, owner, most) ?? 0;
+    return this.grants.exact?.openRun(block, owner, most, parts) ?? 0;
+  }
+
+  get runBlock(): number {
+    return this.grants.exact?.runBlock ?? 0;
+  }
+
+  get runList(): number {
+    return this.grants.exact?.runList ?? 0;
   }
 
   /** @param written bytes of messages. @param bytes of frames. */

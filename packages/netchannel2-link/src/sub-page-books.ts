@@ -11,11 +11,8 @@ import type { SchedulerLike } from 'rxjs';
 import { ForwardedPackets } from './forwarded-packets';
 import { ForwardingCredit } from './forwarding-credit';
 import type { GrantLists } from './grant-lists';
-import type { LinkBlock } from './link-block';
+import { KEPT_PARTS, type LinkBlock } from './link-block';
 import { PacketIds } from './packet-ids';
-
-/** So many references of an id stay with it: as many as the pages of a frame of 9000 bytes. */
-const KEPT_PARTS = 3;
 
 /**
  * What is kept of each packet in exact grants: in pages of ours, which are leased until FINISH, or in a third domain's, whose
@@ -65,7 +62,10 @@ export class SubPageBooks {
     if (kept !== NO_GRANT_REF) return kept;
     const ref = this.entries.allocate();
     this.refs[slot] = ref;
-    if (ref !== NO_GRANT_REF && slot < this.capacity) this.lists?.setReference(slot, ref);
+    if (ref !== NO_GRANT_REF && slot < KEPT_PARTS * this.capacity) {
+      const part = Math.trunc(slot / this.capacity);
+      this.lists?.setReference(slot - part * this.capacity, part, ref);
+    }
     return ref;
   }
 
@@ -89,18 +89,18 @@ export class SubPageBooks {
   /** Packet `id` lies in so many grants. */
   setCount(id: number, count: number): void {
     this.counts[id] = count;
-    if (count === 1) this.block?.setFinishable(id, true);
+    if (count <= KEPT_PARTS) this.block?.setFinishable(id, count);
   }
 
   /** Packet `id` is not unfinished any more. */
   close(id: number): void {
     this.ids.close(id);
-    this.block?.setFinishable(id, false);
+    this.block?.setFinishable(id, 0);
   }
 
   /** No kernel may take the FINISH of packet `id`. */
   forgetFinishable(id: number): void {
-    this.block?.setFinishable(id, false);
+    this.block?.setFinishable(id, 0);
   }
 
   /** Packet `id` lies in grants of `owner`. */

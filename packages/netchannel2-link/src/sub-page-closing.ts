@@ -5,24 +5,31 @@ import {
   type LeasedPage,
   NO_GRANT_REF,
 } from '@netchannel2/xen';
-import { FINISHED_NOT_OBTAINED } from './link-block';
+import {
+  FINISHED_NOT_OBTAINED,
+  FINISHED_PARTS,
+  FINISHED_PARTS_SHIFT,
+  KEPT_PARTS,
+  type LinkBlock,
+} from './link-block';
 import { FinishOutcome } from './packet-grants';
 import { IdState } from './packet-ids';
 import type { SubPageBooks } from './sub-page-books';
 
 /** Grants that a peer may keep busy after FINISH before it counts as hostile (spec §7). */
 const MOST_BUSY = 64;
-/** Grants that are withdrawn by one call. */
+/** Packets that are handed on or finished by one call, and grants that are made or withdrawn by one. */
 export const MOST_IN_RUN = 64;
+export const MOST_GRANTS = MOST_IN_RUN * KEPT_PARTS;
 
 /** The ends of packets in exact grants: their grants are withdrawn in runs, where there is memory for that. */
 export class SubPageClosing {
   private busy = 0;
-  private readonly ids = new Int32Array(MOST_IN_RUN);
+  private readonly ids = new Int32Array(MOST_GRANTS);
   /** Which of the packet's grants. */
-  private readonly parts = new Uint8Array(MOST_IN_RUN);
+  private readonly parts = new Uint8Array(MOST_GRANTS);
   /** Whether the peer got the bytes. */
-  private readonly obtained = new Uint8Array(MOST_IN_RUN);
+  private readonly obtained = new Uint8Array(MOST_GRANTS);
   /** A grant of the packet whose grants are being looked at is in use. */
   private inUse = false;
 
@@ -51,7 +58,7 @@ export class SubPageClosing {
   private add(revocations: GrantRevocations, id: number, obtained: boolean): FinishOutcome {
     const { books } = this;
     const count = books.counts[id] as number;
-    const outcome = revocations.length + count > MOST_IN_RUN ? this.settle() : FinishOutcome.done;
+    const outcome = revocations.length + count > MOST_GRANTS ? this.settle() : FinishOutcome.done;
     const first = revocations.length;
     books.close(id);
     for (let part = 0; part < count; part += 1) {
@@ -64,51 +71,72 @@ export class SubPageClosing {
   }
 
   /**
-   * As {@link finish} and {@link settle}, for `count` packets that a kernel finished, each in one grant. The list of grants was
-   * empty, and holds theirs now.
+   * As {@link finish} and {@link settle}, for `count` packets that a kernel finished. The list of grants was empty, and holds
+   * theirs now.
    *
-   * @param finished see `LinkBlock.finished`.
+   * @param block see `LinkBlock.finished`.
    */
-  finishRun(finished: Int32Array, count: number): FinishOutcome {
-    const { revocations } = this;
+  finishRun(block: LinkBlock, count: number): FinishOutcome {
+    const { revocations, books } = this;
     if (revocations === undefined) return FinishOutcome.done;
-    revocations.append?.(count);
-    let done = 0;
-    while (done < count) {
-      const end = revocations.revoke(done);
-      for (; done < end; done += 1) this.closeFinished(finished[done] as number);
-      if (done < count) this.closeUsed(finished[done++] as number);
+    const { finished } = block;
+    revocations.append?.(block.grants);
+    // The first grant from there on that is in use.
+    let used = revocations.revoke(0);
+    let first = 0;
+    for (let index = 0; index < count; index += 1) {
+      const word = finished[index] as number;
+      const parts = (word & FINISHED_PARTS) >> FINISHED_PARTS_SHIFT;
+      const id = word & ~(FINISHED_NOT_OBTAINED | FINISHED_PARTS);
+      const last = first + parts;
+      if (parts === 1 && used >= last) this.closeFinished(id, word >= 0);
+      else {
+        for (let part = 0; part < parts; part += 1) {
+          const use = first + part === used;
+          this.closePart(books.slot(id, part), use);
+          if (use) used = revocations.revoke(used + 1);
+        }
+        this.closeParts(id, word >= 0);
+      }
+      first = last;
     }
     revocations.clear();
-    this.books.forwarded.flush();
+    books.forwarded.flush();
     return this.judgeBusy();
   }
 
   /** The one grant of a packet that a kernel finished is withdrawn. */
-  private closeFinished(word: number): void {
+  private closeFinished(id: number, obtained: boolean): void {
     const { books } = this;
     const { pages } = books;
-    const id = word & ~FINISHED_NOT_OBTAINED;
     const page = pages[id];
     if (page !== undefined) {
       pages[id] = undefined;
       page.release();
-    } else books.judge(id, word >= 0);
+    } else books.judge(id, obtained);
     books.ids.putOpen(id);
-    if (page === undefined) books.letGo(id, word >= 0);
+    if (page === undefined) books.letGo(id, obtained);
   }
 
-  /** The one grant of a packet that a kernel finished is in use still. */
-  private closeUsed(word: number): void {
+  /** A grant of a packet that a kernel finished is withdrawn, or in `use` still. */
+  private closePart(slot: number, use: boolean): void {
+    const { pages } = this.books;
+    const page = pages[slot];
+    if (use) this.keepBusy(slot, page);
+    else page?.release();
+    if (page !== undefined) pages[slot] = undefined;
+  }
+
+  /** All grants of a packet that a kernel finished were seen to. */
+  private closeParts(id: number, obtained: boolean): void {
     const { books } = this;
-    const id = word & ~FINISHED_NOT_OBTAINED;
-    const page = books.pages[id];
-    books.pages[id] = undefined;
-    if (page === undefined) books.judge(id, word >= 0);
-    this.keepBusy(id, page);
+    const used = this.inUse;
     this.inUse = false;
+    books.counts[id] = 1;
+    // Of a packet in pages of ours nobody waits for the end.
+    books.judge(id, obtained);
     books.ids.putOpen(id);
-    if (page === undefined) books.letGo(id, true);
+    books.letGo(id, obtained || used);
   }
 
   /** Withdraws what was finished. */

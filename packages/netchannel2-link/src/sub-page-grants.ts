@@ -23,7 +23,7 @@ import {
 import { IdState } from './packet-ids';
 import type { ParkedPackets } from './parked-packets';
 import { SubPageBooks } from './sub-page-books';
-import { MOST_IN_RUN, SubPageClosing } from './sub-page-closing';
+import { MOST_GRANTS, MOST_IN_RUN, SubPageClosing } from './sub-page-closing';
 
 /**
  * Every fragment is granted exactly, read-only and copy-only, where it lies, in a page of ours or a third domain's. A packet in
@@ -38,7 +38,9 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
   private pieces: NotedPieces | undefined;
   /** Ids set aside for a run. */
   private opened = 0;
-  /** Whether the reference of each was allocated just now. */
+  /** Address of the publications of their grants. */
+  runList = 0;
+  /** Which references of each were allocated just now: a bit for each part. */
   private readonly fresh = new Uint8Array(MOST_IN_RUN);
 
   /** @param block shared with kernels, where there are some. */
@@ -49,8 +51,8 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     scheduler: SchedulerLike,
     block?: LinkBlock | undefined,
   ) {
-    const publications = entries.createPublications(MOST_IN_RUN);
-    const revocations = entries.createRevocations(MOST_IN_RUN);
+    const publications = entries.createPublications(MOST_GRANTS);
+    const revocations = entries.createRevocations(MOST_GRANTS);
     const lists = GrantLists.create(block, peer, publications, revocations);
     this.publications = publications;
     this.lists = lists;
@@ -142,7 +144,7 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     if (publications === undefined)
       this.entries.publishSubPage(ref, this.peer, page.frame, offset, length, true);
     else {
-      if (publications.length === MOST_IN_RUN) publications.publish();
+      if (publications.length === MOST_GRANTS) publications.publish();
       publications.addSubPage(ref, this.peer, page.frame, offset, length, true);
     }
     page.acquire();
@@ -176,7 +178,7 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
       this.entries.publishTransitive(ref, this.peer, owner, ownerRef, true);
       return;
     }
-    if (publications.length === MOST_IN_RUN) publications.publish();
+    if (publications.length === MOST_GRANTS) publications.publish();
     publications.addTransitive(ref, this.peer, owner, ownerRef, true);
   }
 
@@ -186,11 +188,11 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
     return this.closing.finish(id, obtained);
   }
 
-  openFinishes(): number {
-    if (this.lists === undefined) return 0;
+  openFinishes(): boolean {
+    if (this.lists === undefined) return false;
     this.publish();
     this.closing.settle();
-    return MOST_IN_RUN;
+    return true;
   }
 
   get finishesAt(): number {
@@ -199,53 +201,76 @@ export class SubPageGrants implements PacketGrants, ExactGrants {
 
   closeFinishes(count: number): FinishOutcome {
     const { lists } = this;
-    return lists === undefined ? FinishOutcome.done : this.closing.finishRun(lists.block.finished, count);
+    return lists === undefined ? FinishOutcome.done : this.closing.finishRun(lists.block, count);
   }
 
   settle(): FinishOutcome {
     return this.closing.settle();
   }
 
-  openRun(block: LinkBlock, owner: DomainId, most: number): number {
-    if (!block.here) return 0;
-    const { books, fresh } = this;
-    const { ids, refs } = books;
+  get runBlock(): number {
+    return this.lists?.block.base ?? 0;
+  }
+
+  openRun(block: LinkBlock, owner: DomainId, most: number, parts: number): number {
+    const { books, lists } = this;
+    if (!block.here || lists?.block.here !== true) return 0;
+    const { ids } = books;
     // The last credit asks for an urgent FINISH, which packets of a run do not.
     const wanted = Math.min(most, books.credit.left(owner), ids.free - 1, MOST_IN_RUN);
     const { forwards } = block;
     let count = 0;
     for (; count < wanted; count += 1) {
       const id = ids.take();
-      fresh[count] = refs[id] === NO_GRANT_REF ? 1 : 0;
-      const ref = books.reference(id);
-      if (ref === NO_GRANT_REF) {
-        ids.put(id);
+      if (!this.refer(count, id, parts)) {
+        this.putBack(count, id);
         break;
       }
       forwards[count * FORWARD_WORDS] = id;
-      forwards[count * FORWARD_WORDS + 1] = ref;
     }
     this.opened = count;
+    if (count > 0) this.runList = lists.nextPublications(count * parts);
     return count;
+  }
+
+  /** Has references for the first `parts` grants of packet `id`, number `index` of a run. @returns `false` when there are no more. */
+  private refer(index: number, id: number, parts: number): boolean {
+    const { books, fresh } = this;
+    fresh[index] = 0;
+    for (let part = 0; part < parts; part += 1) {
+      const slot = books.slot(id, part);
+      if (books.refs[slot] !== NO_GRANT_REF) continue;
+      if (books.reference(slot) === NO_GRANT_REF) return false;
+      fresh[index] = (fresh[index] as number) | (1 << part);
+    }
+    return true;
+  }
+
+  /** Packet `id`, number `index` of a run, is not needed: what was allocated for nothing goes back. */
+  private putBack(index: number, id: number): void {
+    const { books, fresh } = this;
+    const parts = fresh[index] as number;
+    for (let part = 0; parts >> part > 0; part += 1)
+      if (((parts >> part) & 1) === 1) books.freeReference(books.slot(id, part));
+    books.ids.putOpen(id);
   }
 
   closeRun(block: LinkBlock, parked: ParkedPackets, owner: DomainId, pieces: number): void {
     const { books } = this;
     const { forwards } = block;
-    for (let index = this.opened - 1; index >= pieces; index -= 1) {
-      const id = forwards[index * FORWARD_WORDS] as number;
-      // What was allocated for nothing goes back.
-      if (this.fresh[index] === 1) books.freeReference(id);
-      books.ids.put(id);
-    }
+    for (let index = this.opened - 1; index >= pieces; index -= 1)
+      this.putBack(index, forwards[index * FORWARD_WORDS] as number);
     this.opened = 0;
+    if (pieces === 0) return;
+    this.publications?.append?.(block.grants);
+    const { counts, forwarded } = books;
+    // The kernel has said already that it may take their FINISHes.
     for (let index = 0, at = 0; index < pieces; index += 1, at += FORWARD_WORDS) {
       const id = forwards[at] as number;
-      this.grantThrough(forwards[at + 1] as GrantRef, owner, forwards[at + 3] as GrantRef);
-      books.setCount(id, 1);
-      books.forwarded.add(id, parked, forwards[at + 2] as number);
+      counts[id] = forwards[at + 1] as number;
+      forwarded.add(id, parked, forwards[at + 2] as number);
     }
-    if (pieces > 0) books.credit.park(owner, pieces);
+    books.credit.park(owner, pieces);
   }
 
   sweep(): boolean {

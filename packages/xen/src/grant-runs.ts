@@ -48,6 +48,11 @@ export interface GrantPublications extends GrantRun {
    * a {@link list}.
    */
   modelSubPage?(ref: GrantRef, peer: DomainId, readonly: boolean, words: Int32Array, at: number): void;
+  /**
+   * As {@link modelSubPage} for {@link addTransitive}: the second word is to become the owner, the third the owner's reference. It
+   * differs from the other model in its last word alone.
+   */
+  modelTransitive?(ref: GrantRef, peer: DomainId, readonly: boolean, words: Int32Array, at: number): void;
   /** Makes all of them live, to be seen by whoever sees the next atomic store of this thread; the run is empty then. */
   publish(): void;
 }

@@ -101,8 +101,14 @@ export class PublicationRun extends EntryRun implements GrantPublications {
 
   addTransitive(ref: GrantRef, peer: DomainId, owner: DomainId, ownerRef: GrantRef, readonly: boolean): void {
     if (!this.table.version2) throw needsVersion2('transitive');
-    const kind = readonly ? GTF_transitive | GTF_readonly : GTF_transitive;
-    this.add(ref, owner, ownerRef, kind | (peer << 16));
+    this.add(ref, owner, ownerRef, transitiveHeader(peer, readonly));
+  }
+
+  modelTransitive(ref: GrantRef, peer: DomainId, readonly: boolean, words: Int32Array, at: number): void {
+    const { table } = this;
+    if (!table.version2) throw needsVersion2('transitive');
+    if (!table.stopped)
+      writePublication(words, at, table.entryWord(ref), 0, 0, transitiveHeader(peer, readonly));
   }
 
   publish(): void {
@@ -133,6 +139,10 @@ export class PublicationRun extends EntryRun implements GrantPublications {
 function subPageHeader(peer: DomainId, readonly: boolean): number {
   const kind = GTF_permit_access | GTF_sub_page;
   return (readonly ? kind | GTF_readonly : kind) | (peer << 16);
+}
+
+function transitiveHeader(peer: DomainId, readonly: boolean): number {
+  return (readonly ? GTF_transitive | GTF_readonly : GTF_transitive) | (peer << 16);
 }
 
 function writePublication(
