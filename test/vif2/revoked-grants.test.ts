@@ -3,7 +3,7 @@
  * scripted step of the receiver's. Every second packet of a pass is lost by that, the others are not.
  */
 import type { SimulatedDomain } from '@netchannel2/hypervisor';
-import type { GrantCopyBatch, GrantEntries, GrantRef } from '@netchannel2/xen';
+import type { GrantCopyBatch, GrantEntries, GrantPublications, GrantRef } from '@netchannel2/xen';
 import { describe, expect, it } from 'vitest';
 import { BridgedGuests } from './bridged-guests';
 import { BypassSite } from './bypass-site';
@@ -50,7 +50,29 @@ class EverySecond {
         transitive(ref, ...rest);
         this.note(ref);
       };
+      this.noteWritten(run);
       return run;
+    };
+  }
+
+  /** Those that a kernel writes into `run` are known by the models it writes them from. */
+  private noteWritten(run: GrantPublications): void {
+    const { list } = run;
+    const model = run.modelSubPage?.bind(run);
+    const append = run.append?.bind(run);
+    if (list === undefined || model === undefined || append === undefined) return;
+    const refs = new Map<number, GrantRef>();
+    run.modelSubPage = (ref, peer, readonly, words, at) => {
+      model(ref, peer, readonly, words, at);
+      refs.set(words[at] ?? 0, ref);
+    };
+    run.append = (count) => {
+      const first = run.length;
+      append(count);
+      for (let index = first; index < run.length; index += 1) {
+        const ref = refs.get(list.words[(list.base >> 2) + 4 * index] ?? 0);
+        if (ref !== undefined) this.note(ref);
+      }
     };
   }
 

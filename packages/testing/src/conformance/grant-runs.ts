@@ -154,6 +154,32 @@ export function describeGrantRuns(name: string, factory: DomainTrioFactory): voi
     );
 
     it(
+      'have a model of a transitive grant that differs from the other in its last word',
+      withRun(factory, ({ entries, refs, grantee, bystander }) => {
+        const publications = required(entries.createPublications(COUNT), 'a run');
+        const { list, modelTransitive } = publications;
+        const [ref, inner] = refs as [GrantRef, GrantRef];
+        const words = new Int32Array(12);
+        if (list === undefined || modelTransitive === undefined) return publications.end();
+        if (!entries.version2)
+          expect(() => publications.modelTransitive?.(ref, grantee.id, true, words, 0)).toThrow('version 2');
+        else {
+          publications.modelSubPage?.(ref, grantee.id, true, words, 0);
+          publications.modelTransitive?.(ref, grantee.id, true, words, 4);
+          expect(words.slice(4, 7)).toEqual(words.slice(0, 3));
+          words.set([bystander.id, inner], 5);
+          publications.addTransitive(ref, grantee.id, bystander.id, inner, true);
+          expect(words.slice(4, 8)).toEqual(list.words.slice(list.base >> 2, (list.base >> 2) + 4));
+          publications.addTransitive(ref, grantee.id, bystander.id, inner, false);
+          publications.modelTransitive?.(ref, grantee.id, false, words, 8);
+          expect(words[11]).toBe(list.words[(list.base >> 2) + 7]);
+          publications.clear();
+        }
+        return publications.end();
+      }),
+    );
+
+    it(
       'name the grants in use, one after the other, and revoke the rest',
       withRun(factory, ({ entries, refs, pages, granter, grantee }) => {
         refs.forEach((ref, index) => {
