@@ -61,6 +61,14 @@ export interface LinkKernel {
     kind: number,
     candidate: number,
   ): number;
+  writeSeveral(
+    block: number,
+    count: number,
+    list: number,
+    prefix: number,
+    kind: number,
+    candidate: number,
+  ): number;
 }
 
 /** The kernel over a domain's memory, `undefined` where it is none of WebAssembly's. */
@@ -68,7 +76,7 @@ export function loadLinkKernel({ kernels }: DomainMemory): LinkKernel | undefine
   return kernels === undefined ? undefined : (kernels.load(linkKernel) as unknown as LinkKernel);
 }
 
-/** Packets in so many grants are handed on, finished and sent in runs; the references stay with their ids. */
+/** Packets in so many grants at most are handed on, finished and sent in runs; the references stay with their ids. */
 export const KEPT_PARTS = 3;
 
 const BLOCK_PAGES = 3 + 2 * KEPT_PARTS;
@@ -95,9 +103,14 @@ const FINISHABLE = 8192;
 const FINISHED = 2304;
 /** Packets that are noted at a time. */
 export const MOST_NOTED = 64;
-/** For each: the address of its message and whether it wants an event, that of the frame, id and length, the guest frame. */
+/**
+ * For each: the address of its message, with what is beside it (see `NotedPieces`), that of the first piece, the id and the piece's
+ * length, the guest frame.
+ */
 export const NOTE_WORDS = 4;
 const NOTES = 2560;
+/** For each further piece of a packet, two words: length and offset, the guest frame. */
+const FURTHER = NOTES + MOST_NOTED * NOTE_WORDS;
 /** For each grant of an id, those of all ids' first ones side by side: models of publication and revocation, the reference. */
 const MODEL_WORDS = 8;
 const MODELS = 3072;
@@ -123,6 +136,8 @@ export class LinkBlock {
   readonly finished: Int32Array;
   /** See {@link NOTE_WORDS}. To be written only while the block is {@link here}. */
   readonly notes: Int32Array;
+  /** Of further pieces: where those of a packet begin is where its note does in {@link notes}. */
+  readonly further: Int32Array;
   /** Unfinished small ids, see `UnfinishedIds`. */
   readonly ids: Uint8Array;
   private readonly words: Int32Array;
@@ -142,6 +157,8 @@ export class LinkBlock {
     this.finished = area.words.subarray(finished, finished + PASS_BUDGET);
     const notes = this.first + NOTES;
     this.notes = area.words.subarray(notes, notes + MOST_NOTED * NOTE_WORDS);
+    const further = this.first + FURTHER;
+    this.further = area.words.subarray(further, further + MOST_NOTED * NOTE_WORDS);
     this.ids = area.bytes.subarray(area.base + IDS, area.base + IDS + DIRECT);
   }
 

@@ -1,15 +1,17 @@
-import { NO_SPACE, type UringProducer } from '@netchannel2/netchannel2';
+import { NO_SPACE, packetSize, type UringProducer } from '@netchannel2/netchannel2';
 import { type LeasedPage, NO_GRANT_REF } from '@netchannel2/xen';
+import type { FramePieces } from './frame-pieces';
 import type { GrantLists } from './grant-lists';
 import { type LinkBlock, MOST_NOTED, NOTE_WORDS } from './link-block';
 import type { PacketIds } from './packet-ids';
 import type { SubPageBooks } from './sub-page-books';
 
-/** Beside the address of a message: its packet wants an event. */
+/** Beside the address of a message: its packet wants an event; so many further pieces its frame has. */
 const WANTS_EVENT = 1;
+const FURTHER_SHIFT = 1;
 const MOST_WORDS = MOST_NOTED * NOTE_WORDS;
 
-/** What all packets in one piece of a link have. */
+/** What all packets of a link have whose pieces are noted. */
 export interface PieceShape {
   /** Inline bytes, 1 or more. */
   readonly prefix: number;
@@ -17,7 +19,7 @@ export interface PieceShape {
   readonly kind: number;
   /** What that has more where the frame goes to one station. */
   readonly candidate: number;
-  /** Bytes of the message. */
+  /** Bytes of the message of a packet in one piece. */
   readonly size: number;
   /** Bytes of the ring that stay free behind it. */
   readonly reserve: number;
@@ -34,13 +36,16 @@ export const PIECE_STARVED = -1;
 export const PIECE_FULL = -2;
 
 /**
- * Packets in one piece whose place in the ring is taken, and which a kernel writes with their grants before the peer is shown
+ * Packets in a few pieces whose place in the ring is taken, and which a kernel writes with their grants before the peer is shown
  * any of them, and counts: a run costs one call. Their pages are leased, so that their bytes are there until then.
  */
 export class NotedPieces {
   /** Words written to {@link notes}. */
   private length = 0;
+  /** Pieces of the packets noted, but for the first of each. */
+  private more = 0;
   private readonly notes: Int32Array;
+  private readonly further: Int32Array;
   private readonly block: LinkBlock;
   private readonly ids: PacketIds;
   private readonly pages: (LeasedPage | undefined)[];
@@ -57,6 +62,7 @@ export class NotedPieces {
   ) {
     this.block = lists.block;
     this.notes = lists.block.notes;
+    this.further = lists.block.further;
     this.ids = books.ids;
     this.pages = books.pages;
     this.refs = books.refs;
@@ -105,7 +111,56 @@ export class NotedPieces {
     return true;
   }
 
-  /** @param at address of the message, and {@link WANTS_EVENT} where that is so. */
+  /**
+   * As {@link add}, of a packet in several pieces; the leases are the id's then.
+   *
+   * @param least so many ids are to be free.
+   */
+  addSeveral(pieces: FramePieces, least: number): number {
+    const { ids, books } = this;
+    if (ids.free < least) return PIECE_FULL;
+    if (!this.block.here) return PIECE_STARVED;
+    if (this.length === MOST_WORDS) this.write();
+    const id = ids.takeFree();
+    const starved = !this.refer(id, pieces.count);
+    const at = starved ? NO_SPACE : this.producer.take(this.sizeOf(pieces.count), this.reserve);
+    if (at === NO_SPACE) {
+      ids.putOpen(id);
+      return starved ? PIECE_STARVED : PIECE_FULL;
+    }
+    this.putSeveral(ids.free === 0 ? at | WANTS_EVENT : at, id, pieces);
+    books.counts[id] = pieces.count;
+    return id;
+  }
+
+  /** Bytes of the message of a packet in `count` pieces. */
+  sizeOf(count: number): number {
+    return packetSize(count, this.shape.prefix);
+  }
+
+  /** Has references for so many grants of packet `id`. @returns `false` when there are no more. */
+  private refer(id: number, count: number): boolean {
+    const { books } = this;
+    for (let part = 0; part < count; part += 1)
+      if (books.reference(books.slot(id, part)) === NO_GRANT_REF) return false;
+    return true;
+  }
+
+  private putSeveral(at: number, id: number, { count, pages, offsets, lengths }: FramePieces): void {
+    const { books, further, length: note } = this;
+    const [first] = pages;
+    if (first === undefined) return;
+    for (let part = 1, word = note; part < count; part += 1, word += 2) {
+      const page = pages[part];
+      this.pages[books.slot(id, part)] = page;
+      further[word] = (lengths[part] as number) | ((offsets[part] as number) << 16);
+      further[word + 1] = page?.frame ?? 0;
+    }
+    this.more += count - 1;
+    this.put(at | ((count - 1) << FURTHER_SHIFT), id, first, offsets[0] as number, lengths[0] as number);
+  }
+
+  /** @param at address of the message, and what is beside it. @param length of the first piece. */
   private put(at: number, id: number, page: LeasedPage, offset: number, length: number): void {
     const { notes, length: note } = this;
     this.pages[id] = page;
@@ -118,25 +173,24 @@ export class NotedPieces {
 
   /** Writes what is noted; the grants are to be published. */
   write(): void {
-    const { length, lists, block, shape } = this;
+    const { length, more, lists, block, shape } = this;
     if (length === 0) return;
     this.length = 0;
+    this.more = 0;
     // Who has no pages any more has no ring either.
     if (!block.here) return;
     const { publications } = lists;
     const count = length / NOTE_WORDS;
-    const list = lists.nextPublications(count);
+    const list = lists.nextPublications(count + more);
     const { counters } = this;
+    const { kernel, base } = block;
+    const { prefix, kind, candidate } = shape;
     counters.framesSent += count;
-    counters.bytesSent += block.kernel.writePieces(
-      block.base,
-      count,
-      list,
-      shape.prefix,
-      shape.kind,
-      shape.candidate,
-    );
-    publications.append?.(count);
-    block.countCopied(shape.prefix * count);
+    counters.bytesSent +=
+      more === 0
+        ? kernel.writePieces(base, count, list, prefix, kind, candidate)
+        : kernel.writeSeveral(base, count, list, prefix, kind, candidate);
+    publications.append?.(count + more);
+    block.countCopied(prefix * count);
   }
 }

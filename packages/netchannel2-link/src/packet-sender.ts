@@ -18,7 +18,8 @@ import {
   type LeasedPage,
   type MemoryArea,
 } from '@netchannel2/xen';
-import { type LinkBlock, type LinkKernel, loadLinkKernel } from './link-block';
+import { FramePieces } from './frame-pieces';
+import { KEPT_PARTS, type LinkBlock, type LinkKernel, loadLinkKernel } from './link-block';
 import type { LinkSettings } from './link-settings';
 import { type NotedPieces, PIECE_STARVED } from './noted-pieces';
 import { acceptsOffload, type PeerOffload } from './offload-plan';
@@ -47,6 +48,7 @@ export class PacketSender extends PacketWriter implements SegmentSink {
   private readonly segmented: SegmentedSend;
   private readonly kernel: LinkKernel | undefined;
   private readonly pieces: NotedPieces | undefined;
+  private readonly several = new FramePieces();
   /** Bytes of the message of a packet in one piece. */
   private readonly pieceSize: number;
   /** Bytes the kernel has moved that are not counted yet. */
@@ -89,7 +91,7 @@ export class PacketSender extends PacketWriter implements SegmentSink {
   }
 
   /**
-   * As {@link send}, for a frame in one piece and without offloads, while `gate` is open and somebody is to {@link settle}.
+   * As {@link send}, for a frame in a few pieces and without offloads, while `gate` is open and somebody is to {@link settle}.
    *
    * @returns `false` for all others, and where there is no room: they go the general way.
    */
@@ -97,8 +99,9 @@ export class PacketSender extends PacketWriter implements SegmentSink {
     // Bytes have no fragments: to ask a frame for its class costs more than to ask it for what is needed anyway.
     const candidate = frame as Frame;
     const length = candidate.byteLength;
+    const count = candidate.fragmentCount;
+    if (count !== 1) return this.passSeveral(candidate, count, length, gate);
     if (
-      candidate.fragmentCount !== 1 ||
       candidate.checksum !== FrameChecksum.unknown ||
       candidate.segmentation !== FrameSegmentation.none ||
       length < SMALLEST_FRAME ||
@@ -126,6 +129,27 @@ export class PacketSender extends PacketWriter implements SegmentSink {
     return true;
   }
 
+  /** Whether pieces are several, and may be noted. @param count `undefined` of bytes. */
+  private isFew(count: number): boolean {
+    return count > 1 && count <= KEPT_PARTS && count <= this.fragmentLimit;
+  }
+
+  private passSeveral(frame: Frame, count: number, length: number, gate: SendGate): boolean {
+    const { pieces, several } = this;
+    if (pieces === undefined || !this.isFew(count)) return false;
+    if (frame.checksum !== FrameChecksum.unknown || frame.segmentation !== FrameSegmentation.none)
+      return false;
+    if (length <= LARGEST_PREFIX || length > LARGEST_FRAME || !several.take(frame, count, this.prefix))
+      return false;
+    // The last one wants an event.
+    if (gate.left === 0 || pieces.addSeveral(several, 2) < 0) {
+      several.release();
+      return false;
+    }
+    gate.left -= 1;
+    return true;
+  }
+
   /** @param apart never inline as a whole: the packet has fragments, and so a FINISH. */
   send(frame: Frame | Uint8Array, apart: boolean): SendOutcome {
     return frame instanceof Uint8Array ? this.sendBytes(frame, apart) : this.sendFrame(frame, apart);
@@ -135,13 +159,18 @@ export class PacketSender extends PacketWriter implements SegmentSink {
     const length = frame.byteLength;
     if (length < SMALLEST_FRAME || length > LARGEST_FRAME) return this.drop('sendLength');
     const plain = frame.checksum === FrameChecksum.unknown && frame.segmentation === FrameSegmentation.none;
-    if (plain && frame.fragmentCount === 1) {
+    const count = frame.fragmentCount;
+    if (plain && count === 1) {
       if (length > LARGEST_PREFIX) {
         const { pieces } = this;
         if (pieces !== undefined) return this.notePiece(frame, length, pieces);
         const { exact } = this.grants;
         if (exact !== undefined) return this.sendPiece(frame, length, exact);
       } else if (!apart) return this.sendInline(frame, length);
+    } else if (plain && length > LARGEST_PREFIX && this.isFew(count)) {
+      const { pieces, several } = this;
+      if (pieces !== undefined && several.take(frame, count, this.prefix))
+        return this.noteSeveral(several, pieces);
     }
     return this.sendAlone(frame, length, plain, apart);
   }
@@ -322,6 +351,19 @@ export class PacketSender extends PacketWriter implements SegmentSink {
     if (answer === PIECE_STARVED) return SendOutcome.starved;
     this.refusedSize = this.pieceSize;
     return SendOutcome.full;
+  }
+
+  private noteSeveral(several: FramePieces, pieces: NotedPieces): SendOutcome {
+    const id = pieces.addSeveral(several, 1);
+    if (id < 0) {
+      several.release();
+      if (id === PIECE_STARVED) return SendOutcome.starved;
+      this.refusedSize = pieces.sizeOf(several.count);
+      return SendOutcome.full;
+    }
+    this.lastId = id;
+    if (this.grants.free === 0) this.urgent = true;
+    return SendOutcome.sent;
   }
 
   /** What was sent is about to be shown to the peer. */
