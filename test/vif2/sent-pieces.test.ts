@@ -10,6 +10,7 @@ import { rawVif2BackendDriver, SeededRandom, WiredDevice } from '@netchannel2/te
 import { type DeferredWork, GrantStatus, grantRef, PAGE_SIZE } from '@netchannel2/xen';
 import { describe, expect, it } from 'vitest';
 import { RawWriter } from './raw-writer';
+import { pinGrant } from './status-bits';
 import { vif2Pair } from './vif2-pair';
 
 const ROUNDS = 50;
@@ -34,7 +35,7 @@ function copier(domain: SimulatedDomain, owner: SimulatedDomain) {
   return { copy, end: () => domain.memory.free(area) };
 }
 
-async function scene(kernels: boolean, prefix: number) {
+async function scene(kernels: boolean, prefix: number, burst: readonly number[] = BURST) {
   const { machine, clock, guest, host } = vif2Pair();
   if (!kernels) Object.defineProperty(guest.memory, 'kernels', { value: undefined });
   const device = new WiredDevice({
@@ -47,7 +48,7 @@ async function scene(kernels: boolean, prefix: number) {
   });
   await device.connect();
   const writer = new RawWriter(device.backend);
-  writer.show(BURST);
+  writer.show(burst);
   await clock.settle();
   writer.hear();
   const pool = FramePool.create(guest.memory, 128);
@@ -86,6 +87,19 @@ function randomFrame(random: SeededRandom, pool: FramePool): LeasedFrame | undef
     for (let at = 0; at < size; at += 1) page.bytes[page.base + offset + at] = first + at * 7 + (at >> 8);
     frame.addFragment(page, offset, size);
   }
+  return frame;
+}
+
+/** A frame in pieces of these sizes. */
+function frameOf(pool: FramePool, sizes: readonly number[], number: number): LeasedFrame {
+  const frame = new LeasedFrame();
+  sizes.forEach((size, part) => {
+    const page = pool.take();
+    if (page === undefined) throw new Error('no pages');
+    const offset = 7 * part + number;
+    for (let at = 0; at < size; at += 1) page.bytes[page.base + offset + at] = 2 * (number + 3 * part + at);
+    frame.addFragment(page, offset, size);
+  });
   return frame;
 }
 
@@ -212,6 +226,120 @@ describe.each([true, false])('by kernels: %s', (kernels) => {
     expect(copy(ref, 128, 1386)).toBeUndefined();
     frame.release();
     other.release();
+    await close();
+  });
+
+  it.each([1, 2, 3])(
+    'pages of frames in %i pieces stay leased while their grants are in use at FINISH',
+    async (count) => {
+      for (let pinned = 0; pinned < 1 << count; pinned += 1) {
+        const { clock, guest, device, writer, pool, copy, close } = await scene(kernels, 64);
+        const { frontend: front } = device;
+        const send = async (number: number) => {
+          const frame = frameOf(pool, new Array<number>(count).fill(1000), number);
+          expect(front.send(frame)).toBe(true);
+          frame.release();
+        };
+        for (let number = 0; number < 5; number += 1) await send(number);
+        await clock.settle();
+        const refsOf = (message: Int32Array) =>
+          Array.from({ length: count }, (_, part) => message[6 + 2 * part] ?? -1);
+        const messages = wholeMessages(device.backend.ring.incoming, writer);
+        const used = messages
+          .filter((_, index) => index === 1 || index === 4)
+          .flatMap((message) => refsOf(message).filter((_, part) => ((pinned >> part) & 1) === 1));
+        const ends = used.map((ref) => pinGrant(guest, ref));
+        const { outstanding } = pool;
+        expect(outstanding).toBe(5 * count);
+        writer.show(messages.flatMap((message) => [FINISH, message[1] ?? -1]));
+        await clock.settle();
+        expect([front.unfinished, pool.outstanding]).toEqual([0, used.length]);
+        for (const ref of messages.flatMap(refsOf)) expect(copy(ref, 100, 1)).toBeUndefined();
+        // The ids go on, with other references.
+        for (let number = 0; number < 5; number += 1) await send(number);
+        await clock.settle();
+        const next = wholeMessages(device.backend.ring.incoming, writer);
+        const others = next.flatMap(refsOf);
+        expect(new Set(others).size).toBe(5 * count);
+        expect(others.filter((ref) => used.includes(ref))).toEqual([]);
+        writer.show(next.flatMap((message) => [FINISH, message[1] ?? -1]));
+        await clock.settle();
+        for (const end of ends) end();
+        await clock.advance(1000);
+        expect([front.unfinished, pool.outstanding, device.failures]).toEqual([0, 0, []]);
+        await close();
+      }
+    },
+  );
+
+  it('a frame that sends others when it is asked for its pieces comes behind them, whole', async () => {
+    const { clock, guest, device, writer, pool, copy, close } = await scene(kernels, 64);
+    const { frontend: front } = device;
+    const inner = frameOf(pool, [500, 600], 1);
+    const outer = frameOf(pool, [700, 800, 900], 2);
+    const asking = Object.create(outer) as LeasedFrame;
+    asking.fragmentPage = (index: number) => {
+      // Amid a frame that goes the general way nothing can be sent.
+      if (index === 1) expect(front.send(inner)).toBe(kernels);
+      return outer.fragmentPage(index);
+    };
+    guest.run(() => {
+      // One that stands in the ring already has the next ones pass.
+      expect(front.send(inner)).toBe(true);
+      expect(front.send(asking)).toBe(true);
+    });
+    await clock.settle();
+    const lengths: number[][] = [];
+    for (const message of wholeMessages(device.backend.ring.incoming, writer)) {
+      const count = (((message[0] ?? 0) >>> 16) - 20 - 64) >> 3;
+      const sizes = Array.from({ length: count }, (_, part) => (message[5 + 2 * part] ?? 0) & 0xffff);
+      lengths.push(sizes);
+      const from = (message[5 + 2] ?? 0) >>> 16;
+      const [, second = 0] = sizes;
+      const page = (count === 3 ? outer : inner).toBytes();
+      const first = (sizes[0] ?? 0) + 64;
+      expect(copy(message[8] ?? -1, from, second)).toEqual(page.subarray(first, first + second));
+      writer.show([FINISH, message[1] ?? -1]);
+    }
+    expect(lengths.at(-1)).toEqual([636, 800, 900]);
+    expect(lengths.slice(0, -1)).toEqual(new Array(lengths.length - 1).fill([436, 600]));
+    await clock.settle();
+    inner.release();
+    outer.release();
+    await close();
+  });
+
+  it('a ring that is full takes the next when there is room, and says so', async () => {
+    const { clock, device, writer, pool, close } = await scene(
+      kernels,
+      64,
+      [0x00080001, 64, 0x00080005, 18, 0x00080004, 0],
+    );
+    const { frontend: front } = device;
+    let writable = 0;
+    front.writable$.subscribe(() => (writable += 1));
+    let sent = 0;
+    let shown = 0;
+    for (let round = 0; round < 20; round += 1) {
+      for (; ; sent += 1) {
+        const frame = frameOf(pool, [300, 200, 100].slice(0, 1 + (sent % 3)), sent);
+        const taken = front.send(frame);
+        frame.release();
+        if (!taken) break;
+      }
+      await clock.settle();
+      const messages = wholeMessages(device.backend.ring.incoming, writer);
+      for (const message of messages) {
+        expect([(message[5] ?? 0) & 0xffff, (message[0] ?? 0) >>> 16]).toEqual([236, 96 + 8 * (shown % 3)]);
+        shown += 1;
+      }
+      expect(messages.length).toBeGreaterThan(10);
+      const before = writable;
+      writer.show(messages.flatMap((message) => [FINISH, message[1] ?? -1]));
+      await clock.settle();
+      expect(writable).toBe(before + 1);
+    }
+    expect([shown, front.unfinished, device.failures]).toEqual([sent, 0, []]);
     await close();
   });
 });

@@ -1,7 +1,7 @@
 import { finishPacketId, type UringConsumer } from '@netchannel2/netchannel2';
 import type { LinkBlock } from './link-block';
 import { FinishOutcome, type PacketGrants } from './packet-grants';
-import { MOST_GRANTS, MOST_IN_RUN } from './sub-page-closing';
+import { MOST_IN_RUN } from './sub-page-closing';
 
 /** Takes runs of FINISHes by a kernel, of packets in a few exact grants: a run costs one call. */
 export class FinishRun {
@@ -34,7 +34,6 @@ export class FinishRun {
       consumer.header,
       Math.min(most, MOST_IN_RUN),
       exact.finishesAt,
-      MOST_GRANTS,
     );
     if (taken === 0) return 0;
     consumer.skipTo(block.consumed);

@@ -49,7 +49,6 @@ export interface LinkKernel {
     header: number,
     most: number,
     list: number,
-    room: number,
   ): number;
   writeFinishes(block: number, count: number, target: number, room: number): number;
   writeInline(at: number, size: number, id: number, kind: number, length: number, source: number): void;
@@ -120,9 +119,9 @@ const REVOCATION = 4;
 const REFERENCE = 6;
 const TRANSITIVE = 7;
 const PUBLICATION_WORDS = 4;
-/** Beside the id of a FINISH: how many grants the packet lies in. */
-export const FINISHED_PARTS_SHIFT = 16;
-export const FINISHED_PARTS = 0xff << FINISHED_PARTS_SHIFT;
+/** Beside the id of a FINISH: how many grants the packet lies in beside the first. */
+export const FINISHED_FURTHER_SHIFT = 16;
+export const FINISHED_FURTHER = 0xff << FINISHED_FURTHER_SHIFT;
 /** The packet was not obtained. */
 export const FINISHED_NOT_OBTAINED = 1 << 31;
 
@@ -132,7 +131,7 @@ export class LinkBlock {
   readonly records: Int32Array;
   /** See {@link FORWARD_WORDS}. */
   readonly forwards: Int32Array;
-  /** Ids of the FINISHes a kernel took, with {@link FINISHED_PARTS} and {@link FINISHED_NOT_OBTAINED}. */
+  /** Ids of the FINISHes a kernel took, with {@link FINISHED_FURTHER} and {@link FINISHED_NOT_OBTAINED}. */
   readonly finished: Int32Array;
   /** See {@link NOTE_WORDS}. To be written only while the block is {@link here}. */
   readonly notes: Int32Array;

@@ -6,9 +6,9 @@ import {
   NO_GRANT_REF,
 } from '@netchannel2/xen';
 import {
+  FINISHED_FURTHER,
+  FINISHED_FURTHER_SHIFT,
   FINISHED_NOT_OBTAINED,
-  FINISHED_PARTS,
-  FINISHED_PARTS_SHIFT,
   KEPT_PARTS,
   type LinkBlock,
 } from './link-block';
@@ -77,45 +77,62 @@ export class SubPageClosing {
    * @param block see `LinkBlock.finished`.
    */
   finishRun(block: LinkBlock, count: number): FinishOutcome {
-    const { revocations, books } = this;
+    const { revocations } = this;
     if (revocations === undefined) return FinishOutcome.done;
-    const { finished } = block;
-    revocations.append?.(block.grants);
-    // The first grant from there on that is in use.
-    let used = revocations.revoke(0);
-    let first = 0;
-    for (let index = 0; index < count; index += 1) {
-      const word = finished[index] as number;
-      const parts = (word & FINISHED_PARTS) >> FINISHED_PARTS_SHIFT;
-      const id = word & ~(FINISHED_NOT_OBTAINED | FINISHED_PARTS);
-      const last = first + parts;
-      if (parts === 1 && used >= last) this.closeFinished(id, word >= 0);
-      else {
-        for (let part = 0; part < parts; part += 1) {
-          const use = first + part === used;
-          this.closePart(books.slot(id, part), use);
-          if (use) used = revocations.revoke(used + 1);
-        }
-        this.closeParts(id, word >= 0);
-      }
-      first = last;
-    }
+    const { finished, grants } = block;
+    revocations.append?.(grants);
+    if (grants === count) this.finishPieces(revocations, finished, count);
+    else this.finishSeveral(revocations, finished, count);
     revocations.clear();
-    books.forwarded.flush();
+    this.books.forwarded.flush();
     return this.judgeBusy();
   }
 
+  /** Of packets that lie in one grant each. */
+  private finishPieces(revocations: GrantRevocations, finished: Int32Array, count: number): void {
+    let done = 0;
+    while (done < count) {
+      const end = revocations.revoke(done);
+      for (; done < end; done += 1) this.closeFinished(finished[done] as number);
+      if (done === count) return;
+      const word = finished[done] as number;
+      const id = word & ~FINISHED_NOT_OBTAINED;
+      this.closePart(id, true);
+      this.closeParts(id, word >= 0);
+      done += 1;
+    }
+  }
+
+  private finishSeveral(revocations: GrantRevocations, finished: Int32Array, count: number): void {
+    const { books } = this;
+    // The first grant from there on that is in use.
+    let used = revocations.revoke(0);
+    let grant = 0;
+    for (let index = 0; index < count; index += 1) {
+      const word = finished[index] as number;
+      const id = word & ~(FINISHED_NOT_OBTAINED | FINISHED_FURTHER);
+      const parts = ((word & FINISHED_FURTHER) >> FINISHED_FURTHER_SHIFT) + 1;
+      for (let part = 0; part < parts; part += 1, grant += 1) {
+        const use = grant === used;
+        this.closePart(books.slot(id, part), use);
+        if (use) used = revocations.revoke(used + 1);
+      }
+      this.closeParts(id, word >= 0);
+    }
+  }
+
   /** The one grant of a packet that a kernel finished is withdrawn. */
-  private closeFinished(id: number, obtained: boolean): void {
+  private closeFinished(word: number): void {
     const { books } = this;
     const { pages } = books;
+    const id = word & ~FINISHED_NOT_OBTAINED;
     const page = pages[id];
     if (page !== undefined) {
       pages[id] = undefined;
       page.release();
-    } else books.judge(id, obtained);
+    } else books.judge(id, word >= 0);
     books.ids.putOpen(id);
-    if (page === undefined) books.letGo(id, obtained);
+    if (page === undefined) books.letGo(id, word >= 0);
   }
 
   /** A grant of a packet that a kernel finished is withdrawn, or in `use` still. */
