@@ -182,6 +182,36 @@ describe('by kernels', () => {
     await close();
   });
 
+  it.each([
+    ['empty', [0, 100]],
+    ['a byte behind its page', [4096, 1]],
+    ['behind its page', [1, 4096]],
+    ['far behind its page', [0xffff, 0xffff]],
+  ] as const)(
+    'a fragment that is %s, at any place, costs its packet and no other',
+    async (_, [size, from]) => {
+      for (const count of [1, 2, 3]) {
+        for (let bad = 0; bad < count; bad += 1) {
+          const { all, first, second, clock, pages, whole, answers, finish, close } = await site(true);
+          const fragments = whole(count).map((each, part) =>
+            part === bad ? ([size, from, pages.refs[0] ?? 0] as const) : each,
+          );
+          const shapes = [whole(count), whole(count), fragments, whole(count), whole(count)];
+          first.writer.show(shapes.flatMap((each, id) => toSecond(id + 1, each)));
+          await clock.settle();
+          const packets = all.packets(second);
+          expect(packets.map(({ refs }) => refs.length)).toEqual(new Array<number>(4).fill(count));
+          expect(answers()).toEqual(['3 1']);
+          expect(first.device.backend.counters.dropped.fragmentRange).toBe(1);
+          await finish(packets.map(({ id }) => id));
+          expect(answers().sort()).toEqual(['1 0', '2 0', '4 0', '5 0']);
+          expect([first.device.failures, second.device.failures]).toEqual([[], []]);
+          await close();
+        }
+      }
+    },
+  );
+
   it.each([1, 2])('who takes %i fragments is handed no packet of three', async (most) => {
     const { all, first, second, clock, whole, finish, close } = await site(true, 64, most);
     first.writer.show([1, 2, 3].flatMap((id) => toSecond(id, whole(3))));
