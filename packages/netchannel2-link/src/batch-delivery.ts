@@ -61,7 +61,7 @@ export abstract class BatchDelivery {
     this.completing = true;
     batch.obtain();
     const fault = this.owed > 0 ? this.finishAll(count) : undefined;
-    const retained = fault === undefined ? this.deliverAll(count) : this.giveUp(count);
+    const retained = fault === undefined && this.deliverAll(count);
     const asItWas = !retained && !batch.troubled;
     this.completing = false;
     if (this.ended) batch.end();
@@ -80,7 +80,6 @@ export abstract class BatchDelivery {
     this.ended = true;
     if (this.completing) return;
     this.batch.forgetCopies();
-    this.giveUp(this.batch.length);
     this.batch.end();
   }
 
@@ -88,11 +87,6 @@ export abstract class BatchDelivery {
     const { counters } = this.settings;
     counters.framesReceived += 1;
     counters.bytesReceived += length;
-  }
-
-  private giveUp(count: number): false {
-    for (let index = 0; index < count; index += 1) this.batch.releasePages(index);
-    return false;
   }
 
   private finishAll(count: number): string | undefined {
@@ -137,11 +131,7 @@ export abstract class BatchDelivery {
     return this.failedCopies === MOST_FAILED_COPIES ? FAILED_COPIES : undefined;
   }
 
-  /**
-   * Emits what was obtained, and gives the pages of each packet back right after it, but for the first.
-   *
-   * @returns whether anybody keeps a first page.
-   */
+  /** Emits what was obtained. @returns whether anybody keeps a page. */
   private deliverAll(count: number): boolean {
     return this.batch.troubled || this.settings.emission !== undefined
       ? this.deliverChosen(count)
@@ -169,12 +159,10 @@ export abstract class BatchDelivery {
         delivered += 1;
         bytes += length;
       }
-      if (length > PAGE_SIZE) batch.releasePages(index);
-      if (first.leases !== 1) retained = true;
+      if (first.leases !== 1 || (length > PAGE_SIZE && batch.isFurtherHeld(index))) retained = true;
       index += 1;
     }
     this.countDelivered(delivered, bytes);
-    for (; index < count; index += 1) batch.releasePages(index);
     return retained;
   }
 
@@ -202,8 +190,8 @@ export abstract class BatchDelivery {
           } else this.settings.counters.dropped.noSubscriber += 1;
         }
       }
-      if (length > PAGE_SIZE) batch.releasePages(index);
-      if (first !== undefined && first.leases !== 1) retained = true;
+      if (first === undefined) continue;
+      if (first.leases !== 1 || (length > PAGE_SIZE && batch.isFurtherHeld(index))) retained = true;
     }
     emission?.end();
     this.countDelivered(delivered, bytes);

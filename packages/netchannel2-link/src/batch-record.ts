@@ -13,13 +13,15 @@ export const RecordWord = {
   length: 1,
   /** How the packet stands ({@link BatchEntry}), and {@link OWED}. */
   state: 2,
-  /** PACKET flags, and the segmentation type above them; the words after `copiesEnd` count only where one is set. */
+  /** PACKET flags, and the segmentation type above them; the words after `further` count only where one is set. */
   properties: 3,
   /** The element behind the packet's last copy. */
   copiesEnd: 4,
-  segmentSize: 5,
-  csumStart: 6,
-  csumOffset: 7,
+  /** Of a frame longer than a page: the first of its further pages, see `BatchPages`. */
+  further: 5,
+  segmentSize: 6,
+  /** Where it starts, and in the upper half the offset of its field. */
+  checksum: 7,
 } as const;
 
 /** How a packet of the batch stands. */

@@ -26,6 +26,22 @@ export interface LinkKernel {
     copies: number,
     credit: number,
   ): number;
+  takeSeveral(
+    block: number,
+    consumed: number,
+    produced: number,
+    limit: number,
+    header: number,
+    index: number,
+    most: number,
+    element: number,
+    copies: number,
+    credit: number,
+    parts: number,
+    bound: number,
+    used: number,
+    pages: number,
+  ): number;
   anyFailed(element: number, count: number): number;
   forwardPlain(
     block: number,
@@ -75,7 +91,7 @@ export function loadLinkKernel({ kernels }: DomainMemory): LinkKernel | undefine
   return kernels === undefined ? undefined : (kernels.load(linkKernel) as unknown as LinkKernel);
 }
 
-/** Packets in so many grants at most are handed on, finished and sent in runs; the references stay with their ids. */
+/** Packets in so many grants at most are sent, received, handed on and finished in runs; the references stay with their ids. */
 export const KEPT_PARTS = 3;
 
 const BLOCK_PAGES = 3 + 2 * KEPT_PARTS;
@@ -90,6 +106,8 @@ const BYTES = 6;
 const ADDRESSES = 7;
 const COPIED = 10;
 const GRANTS = 11;
+const COPIES = 12;
+const USED = 13;
 const SLOTS = 64;
 const RECORDS = 256;
 /** For each packet that is handed on with a fragment: the id it gets, how many fragments it has, and its sender's id. */
@@ -98,7 +116,10 @@ const FORWARDS = 768;
 /** Byte of the block. */
 const IDS = 4096;
 const FINISHABLE = 8192;
-/** Word of the block. */
+/** Pages behind the first, of the packets of a batch together, that a kernel may fill. */
+export const FURTHER_PAGES = 48;
+/** Words of the block. */
+const PAGES_BEHIND = 2112;
 const FINISHED = 2304;
 /** Packets that are noted at a time. */
 export const MOST_NOTED = 64;
@@ -192,6 +213,24 @@ export class LinkBlock {
     const slot = this.first + SLOTS + 2 * index;
     this.words[slot] = base;
     this.words[slot + 1] = frame;
+  }
+
+  /** Packets of a batch that are longer than a page go on in this one, `index` of {@link FURTHER_PAGES}; others mean nothing. */
+  setFurtherPage(index: number, base: number, frame: number): void {
+    if (!this.here || index >= FURTHER_PAGES) return;
+    const slot = this.first + PAGES_BEHIND + 2 * index;
+    this.words[slot] = base;
+    this.words[slot + 1] = frame;
+  }
+
+  /** Copies of the batch, with those of the packets that were taken. */
+  get copies(): number {
+    return this.words[this.first + COPIES] as number;
+  }
+
+  /** Likewise the pages behind the first. */
+  get used(): number {
+    return this.words[this.first + USED] as number;
   }
 
   /** Index behind the packets that were taken. */

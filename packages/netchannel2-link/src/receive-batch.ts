@@ -1,4 +1,4 @@
-import { FrameCursor, type FramePool, type PageKeeper, type PooledPage } from '@netchannel2/frames';
+import { FrameCursor, type PooledPage } from '@netchannel2/frames';
 import { PacketFlag, type PacketHead, SegmentationType } from '@netchannel2/netchannel2';
 import {
   type DomainId,
@@ -11,6 +11,7 @@ import {
   type MemoryArea,
   PAGE_SIZE,
 } from '@netchannel2/xen';
+import { BatchPages } from './batch-pages';
 import { BatchEntry, OWED, RECORD_WORDS, RecordWord } from './batch-record';
 import { domainCopies } from './domain-copies';
 import type { LinkBlock } from './link-block';
@@ -18,36 +19,29 @@ import { type LinkSettings, PASS_BUDGET } from './link-settings';
 
 /** Most copies one packet needs: 18 fragments, each across one of our own page borders. */
 const MOST_COPIES_PER_PACKET = 36;
-const MORE_PAGES = 16;
 const COPY_ATTEMPTS = 3;
 
 /**
  * The packets of one pass: their bytes are gathered in pages of our pool by one hypercall, then they are finished and
  * emitted in order. All tables are allocated once.
  */
-export class ReceiveBatch implements PageKeeper {
+export class ReceiveBatch {
   /** Packets in the batch. */
   length = 0;
   /** Some packet was refused, or its bytes could not be had. */
   troubled = false;
-  /** Of the pages kept for packets to come, while none are expected; the pool's to write. */
-  aside = 0;
   readonly cursor = new FrameCursor();
   /** What is kept of each packet, see {@link RecordWord}. */
   readonly records: Int32Array;
+  readonly pages: BatchPages;
   /** The page each packet starts in. Those of packets to come are there ahead, see {@link prepare}. */
   readonly firstPages: (PooledPage | undefined)[];
 
   /** Of the packets in the batch. */
   readonly copies: GrantCopyBatch;
-  private readonly pool: FramePool;
   private readonly memory: DomainMemory;
   private readonly peer: DomainId;
   private readonly ring: MemoryArea;
-  /** The pages behind the first. */
-  private readonly morePages: (PooledPage | undefined)[];
-  /** Packets, from the first on, that have their first page: it stays from batch to batch. */
-  private prepared = 0;
 
   /** @param block shared with a kernel, where there is one; the batch ends it. */
   constructor(
@@ -56,17 +50,22 @@ export class ReceiveBatch implements PageKeeper {
   ) {
     this.records = this.block?.records ?? new Int32Array(PASS_BUDGET * RECORD_WORDS);
     this.copies = domainCopies(settings.domain);
-    this.pool = settings.pool;
     this.memory = settings.pool.memory;
     this.peer = settings.peer;
     this.ring = settings.rings.consume;
-    this.firstPages = new Array<PooledPage | undefined>(PASS_BUDGET).fill(undefined);
-    this.morePages = new Array<PooledPage | undefined>(PASS_BUDGET * MORE_PAGES).fill(undefined);
+    // Each needs a copy that begins in it, at the least.
+    this.pages = new BatchPages(settings.pool, block, this.copies.capacity);
+    this.firstPages = this.pages.first;
   }
 
   /** No further packet may be added before the batch is carried out. */
   get full(): boolean {
-    return this.length === PASS_BUDGET || this.copies.length + MOST_COPIES_PER_PACKET > this.copies.capacity;
+    return this.length === PASS_BUDGET || this.copies.length > this.copiesBound;
+  }
+
+  /** With more copies in it the batch is {@link full}. */
+  get copiesBound(): number {
+    return this.copies.capacity - MOST_COPIES_PER_PACKET;
   }
 
   /** Packets of at most one copy that may be added still; at least one unless {@link full}. */
@@ -75,43 +74,18 @@ export class ReceiveBatch implements PageKeeper {
   }
 
   /**
-   * Gives the next packets their first pages; half of what the pool has is left to others.
+   * Gives the next packets their first pages.
    *
    * @param most 1 or more, at most {@link room}.
    * @returns how many of them have one: 0 when the pool is empty.
    */
   prepare(most: number): number {
-    if (this.aside > 0) this.pool.takeUp(this);
-    const end = this.length + most;
-    if (this.prepared < end) {
-      const lent = Math.max(1, this.pool.available >> 1);
-      this.takeFirstPages(Math.min(end, Math.max(this.prepared, this.length) + lent));
-    }
-    return Math.max(0, Math.min(end, this.prepared) - this.length);
+    return this.pages.prepare(this.length, most);
   }
 
   /** No packets are to come soon: the pages kept for them are anybody's. Only while the batch is empty. */
   rest(): void {
-    if (this.prepared > 0 && this.aside === 0) this.pool.setAside(this, this.prepared);
-  }
-
-  giveBack(): void {
-    this.returnPrepared(0);
-  }
-
-  private takeFirstPages(end: number): void {
-    // A packet that was refused may have no page.
-    for (let index = Math.max(this.prepared, this.length); index < end; index += 1) {
-      const page = this.pool.take();
-      if (page === undefined) return;
-      this.putFirstPage(index, page);
-      this.prepared = index + 1;
-    }
-  }
-
-  private putFirstPage(index: number, page: PooledPage): void {
-    this.firstPages[index] = page;
-    this.block?.setPage(index, page.base, page.frame);
+    this.pages.rest();
   }
 
   /** Packet `id` was dropped; only its FINISH keeps its place. */
@@ -171,18 +145,19 @@ export class ReceiveBatch implements PageKeeper {
     const index = this.length;
     if (this.prepare(1) === 0) return false;
     const first = this.firstPages[index] as PooledPage;
-    if (length > PAGE_SIZE && !this.takePages(index, length)) return false;
+    const further = this.pages.used;
+    if (length > PAGE_SIZE && !this.pages.takeFurther(index, (length - 1) >> 12)) return false;
     const prefix = head.prefixSize;
     if (prefix > 0) this.memory.copy(first, 0, this.ring, messageOffset + head.prefixOffset, prefix);
-    if (owed) this.addCopies(head, index);
+    if (owed) this.addCopies(head, index, further);
     this.length = index + 1;
+    this.records[index * RECORD_WORDS + RecordWord.further] = further;
     const properties = head.flags | (head.segmentation << 8);
     this.record(index, head.id, length, owed ? BatchEntry.filled | OWED : BatchEntry.filled, properties);
     if (properties !== 0) {
       const record = index * RECORD_WORDS;
       this.records[record + RecordWord.segmentSize] = head.mss;
-      this.records[record + RecordWord.csumStart] = head.csumStart;
-      this.records[record + RecordWord.csumOffset] = head.csumOffset;
+      this.records[record + RecordWord.checksum] = head.csumStart | (head.csumOffset << 16);
     }
     return true;
   }
@@ -208,8 +183,9 @@ export class ReceiveBatch implements PageKeeper {
     else {
       cursor.addFragment(first, 0, PAGE_SIZE);
       let left = length - PAGE_SIZE;
-      for (let slot = index * MORE_PAGES; left > 0; slot += 1) {
-        cursor.addFragment(this.morePages[slot] as PooledPage, 0, left < PAGE_SIZE ? left : PAGE_SIZE);
+      const { further } = this.pages;
+      for (let at = this.word(index, RecordWord.further); left > 0; at += 1) {
+        cursor.addFragment(further[at] as PooledPage, 0, left < PAGE_SIZE ? left : PAGE_SIZE);
         left -= PAGE_SIZE;
       }
     }
@@ -217,13 +193,15 @@ export class ReceiveBatch implements PageKeeper {
     return cursor;
   }
 
-  /** Gives up this end's leases on the pages of packet `index`, but for the first. */
-  releasePages(index: number): void {
-    const length = this.word(index, RecordWord.length);
-    if (length <= PAGE_SIZE) return;
-    const first = index * MORE_PAGES;
-    const end = first + ((length - 1) >> 12);
-    for (let slot = first; slot < end; slot += 1) this.morePages[slot]?.release();
+  /** Whether somebody else holds a page of packet `index` behind its first. */
+  isFurtherHeld(index: number): boolean {
+    const { further } = this.pages;
+    const first = this.word(index, RecordWord.further);
+    const end = first + ((this.word(index, RecordWord.length) - 1) >> 12);
+    for (let at = first; at < end; at += 1) {
+      if (further[at]?.leases !== 1) return true;
+    }
+    return false;
   }
 
   isBypassCandidate(index: number): boolean {
@@ -240,35 +218,24 @@ export class ReceiveBatch implements PageKeeper {
     return true;
   }
 
-  /** The batch was carried out: pages that nobody else holds stay for the next. */
+  /** The batch was carried out: its pages, which nobody else holds, stay for the next. */
   clear(): void {
     this.length = 0;
     this.troubled = false;
+    this.pages.clear();
   }
 
   /** As {@link clear}, where users hold pages still, which are theirs now, or packets had none. */
   clearRetained(): void {
-    const { firstPages } = this;
-    let kept = 0;
-    for (let index = 0; index < this.prepared; index += 1) {
-      const page = firstPages[index];
-      firstPages[index] = undefined;
-      if (page === undefined) continue;
-      if (page.leases > 1) page.release();
-      else {
-        this.putFirstPage(kept, page);
-        kept += 1;
-      }
-    }
-    this.prepared = kept;
     this.clear();
+    this.pages.clearRetained();
   }
 
   /** Nothing comes any more. */
   end(): void {
-    this.clear();
-    this.pool.takeUp(this);
-    this.returnPrepared(0);
+    this.length = 0;
+    this.troubled = false;
+    this.pages.end();
     this.block?.end();
   }
 
@@ -292,27 +259,8 @@ export class ReceiveBatch implements PageKeeper {
     return this.records[index * RECORD_WORDS + word] as number;
   }
 
-  /** All pages but the first. `false`: too few; none is held, the first one included. */
-  private takePages(index: number, length: number): boolean {
-    const first = index * MORE_PAGES;
-    const end = first + ((length - 1) >> 12);
-    if (this.pool.available < end - first) this.returnPrepared(index + 1);
-    const enough = this.pool.available >= end - first;
-    for (let slot = first; enough && slot < end; slot += 1) this.morePages[slot] = this.pool.take();
-    return enough;
-  }
-
-  /** Packets from `first` on have no page ahead any more. */
-  private returnPrepared(first: number): void {
-    for (let index = first; index < this.prepared; index += 1) {
-      this.firstPages[index]?.release();
-      this.firstPages[index] = undefined;
-    }
-    this.prepared = Math.min(this.prepared, first);
-  }
-
-  private addCopies(head: PacketHead, index: number): void {
-    const copies = this.copies;
+  private addCopies(head: PacketHead, index: number, further: number): void {
+    const { copies, pages } = this;
     const fragments = head.fragments;
     let filled = head.prefixSize;
     for (let fragment = 0; fragment < fragments; fragment += 1) {
@@ -321,7 +269,7 @@ export class ReceiveBatch implements PageKeeper {
       let left = head.fragmentSize(fragment);
       while (left > 0) {
         const number = filled >> 12;
-        const page = number === 0 ? this.firstPages[index] : this.morePages[index * MORE_PAGES + number - 1];
+        const page = number === 0 ? this.firstPages[index] : pages.further[further + number - 1];
         if (page === undefined) return;
         const to = filled & (PAGE_SIZE - 1);
         const piece = left < PAGE_SIZE - to ? left : PAGE_SIZE - to;
@@ -337,8 +285,9 @@ export class ReceiveBatch implements PageKeeper {
     const flags = this.word(index, RecordWord.properties);
     if ((flags & PacketFlag.csumBlank) !== 0) {
       cursor.checksum = FrameChecksum.blank;
-      cursor.checksumStart = this.word(index, RecordWord.csumStart);
-      cursor.checksumOffset = this.word(index, RecordWord.csumOffset);
+      const checksum = this.word(index, RecordWord.checksum);
+      cursor.checksumStart = checksum & 0xffff;
+      cursor.checksumOffset = checksum >>> 16;
     } else if ((flags & PacketFlag.dataValidated) !== 0) cursor.checksum = FrameChecksum.validated;
     if (flags >> 8 === SegmentationType.tcpv4) {
       cursor.segmentation = FrameSegmentation.tcpv4;

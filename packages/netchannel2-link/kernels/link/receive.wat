@@ -3,8 +3,10 @@
 ;;
 ;; A link's block (link-block.ts), bytes from its start:
 ;;   0 payload of the ring, 4 its bytes, 8 the peer's id; answers: 16 index behind the run, 20 packets with a FINISH owed,
-;;   24 bytes copied; from 256 on a page for each packet of a batch (address, guest frame); from 1024 on the records of a
-;;   batch (batch-record.ts), 32 bytes each; from 4096 on a byte for each id below 4096, 1 while it is unfinished.
+;;   24 bytes copied, 48 copy elements, 52 pages behind the first in use; from 56 on the fragments of the packet at hand, eight
+;;   bytes each; from 256 on a page for each packet of a batch (address, guest frame); from 1024 on the records of a
+;;   batch (batch-record.ts), 32 bytes each; from 4096 on a byte for each id below 4096, 1 while it is unfinished; from 8448 on the
+;;   pages behind the first, as those at 256, packet after packet.
 
 ;; $consumed: index behind the message at hand, whose header is $header. $limit: index from where on the consumer must
 ;; publish. $index: the batch's next packet. $element: address of its first copy element; $copies: elements there are.
@@ -70,20 +72,14 @@
             (then
               (call $copyShort
                 (local.get $target) (i32.add (local.get $at) (i32.const 28)) (local.get $prefix))))
-          ;; struct gnttab_copy; both 64-bit references have their high word 0, and the status is one Xen never gives.
-          (i64.store (local.get $element) (i64.load32_u offset=24 (local.get $at)))
-          (i32.store offset=8 (local.get $element)
-            (i32.or (i32.load offset=8 (local.get $block)) (i32.shl (local.get $from) (i32.const 16))))
-          (i64.store offset=16 (local.get $element) (i64.load32_u offset=4 (local.get $slot)))
-          (i32.store offset=24 (local.get $element)
-            (i32.or
-              (i32.const 0x7ff0)
-              (i32.shl
-                (i32.add (i32.and (local.get $target) (i32.const 0xfff)) (local.get $prefix))
-                (i32.const 16))))
-          ;; The source is a grant.
-          (i32.store offset=32 (local.get $element) (i32.or (local.get $length) (i32.const 0x10000)))
-          (i32.store offset=36 (local.get $element) (i32.const -1))
+          (call $copyElement
+            (local.get $element)
+            (i32.load offset=8 (local.get $block))
+            (i64.load32_u offset=24 (local.get $at))
+            (local.get $from)
+            (i64.load32_u offset=4 (local.get $slot))
+            (i32.add (i32.and (local.get $target) (i32.const 0xfff)) (local.get $prefix))
+            (local.get $length))
           (local.set $element (i32.add (local.get $element) (i32.const 40)))
           (local.set $copies (i32.add (local.get $copies) (i32.const 1)))
           (local.set $owed (i32.add (local.get $owed) (i32.const 1)))
