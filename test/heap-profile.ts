@@ -86,7 +86,7 @@ async function flood(
   length: number,
   count: number,
 ): Promise<void> {
-  const pool = FramePool.create(domain.memory, 1);
+  const pool = FramePool.create(domain.memory, Math.ceil(length / 4096));
   const frame = pool?.frameFrom(new Uint8Array(length));
   if (pool === undefined || frame === undefined) throw new Error('no pages');
   let sent = 0;

@@ -15,8 +15,10 @@ describe.each([1, 2] as const)('tables of version %i', (grantTableVersion) => {
   it.each([
     ['guest to host', 64],
     ['guest to host', 1514],
+    ['guest to host', 9000],
     ['host to guest', 64],
     ['host to guest', 1514],
+    ['host to guest', 9000],
   ] as const)('%s, %i bytes: nothing is allocated per frame', async (direction, length) => {
     const machine = Machine.boot({ memoryBytes: 64 << 20 });
     const host = machine.createDomain({ memoryPages: 4096, grantTableVersion });

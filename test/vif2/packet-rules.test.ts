@@ -40,7 +40,7 @@ class Packets {
   message(): number[] {
     const { random } = this;
     const type = random.pick([4, 4, 1, 1, 1, 3]);
-    const count = type === 4 ? 0 : random.pick([1, 1, 1, 1, 2, 3]);
+    const count = type === 4 ? 0 : random.pick([1, 1, 1, 2, 2, 3, 3, 4]);
     const prefix =
       type === 4 ? random.pick([8, 13, 14, 14, 15, 16, 60, 100]) : random.pick([0, 13, 14, 18, 60]);
     const flags = random.pick([0, 0, 0, 2, 4, 8, 14, 1, 3]);

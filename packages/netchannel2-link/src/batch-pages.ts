@@ -19,6 +19,8 @@ export class BatchPages implements PageKeeper {
   private prepared = 0;
   /** Further pages there are. */
   private spare = 0;
+  /** Further pages that are taken ahead or stay, at most: as many as a kernel may fill, and a quarter of the pool. */
+  private readonly mostSpare: number;
 
   /** @param mostFurther pages behind the first that the packets of a batch have together, at most. */
   constructor(
@@ -26,6 +28,7 @@ export class BatchPages implements PageKeeper {
     private readonly block: LinkBlock | undefined,
     mostFurther: number,
   ) {
+    this.mostSpare = Math.min(FURTHER_PAGES, pool.capacity >> 2);
     this.first = new Array<PooledPage | undefined>(PASS_BUDGET).fill(undefined);
     this.further = new Array<PooledPage | undefined>(mostFurther).fill(undefined);
   }
@@ -52,7 +55,7 @@ export class BatchPages implements PageKeeper {
    * @param most how many. @returns the index behind the last that a kernel may use, from {@link used} on.
    */
   prepareFurther(most: number): number {
-    const end = Math.min(this.used + most, FURTHER_PAGES);
+    const end = Math.min(this.used + most, this.mostSpare);
     if (this.spare < end) {
       const lent = Math.min(end - this.spare, this.pool.available >> 1);
       for (let count = 0; count < lent; count += 1) this.addFurther(this.pool.take());
@@ -89,7 +92,7 @@ export class BatchPages implements PageKeeper {
   /** The batch was carried out, and nobody else holds its pages: they stay for the next. */
   clear(): void {
     this.used = 0;
-    if (this.spare > FURTHER_PAGES) this.returnFurther(FURTHER_PAGES);
+    if (this.spare > this.mostSpare) this.returnFurther(this.mostSpare);
   }
 
   /** As {@link clear}, where users hold pages still, which are theirs now, or packets had none. */

@@ -15,8 +15,8 @@ export const NOT_PLAIN = 0x00ff0000 | (PacketFlag.csumBlank << 8);
 
 /**
  * A packet as most are: inline as a whole, or a prefix and one fragment, together at most a page, without offloads. The one
- * statement of these rules in TypeScript; `receive.wat` has them for kernels, and `forward.wat`, which takes a few fragments of any
- * length, its own.
+ * statement of these rules in TypeScript; `receive.wat` has them for kernels; `receive-several.wat` and `forward.wat`, which take a few
+ * fragments of any length, have their own.
  */
 export class PlainPacket {
   id = 0;
