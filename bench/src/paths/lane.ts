@@ -1,4 +1,4 @@
-import type { FramePool, LeasedFrame } from '@netchannel2/frames';
+import { type FramePool, type LeasedFrame, sendBurst } from '@netchannel2/frames';
 import type { DeferredWork, Domain, Frame, FramePort } from '@netchannel2/xen';
 import type { Subscription } from 'rxjs';
 
@@ -38,9 +38,12 @@ export class Sender implements DeferredWork {
   run(): void {
     const { port, frames } = this;
     while (this.sent < this.allowed) {
-      if (!port.send(frames[this.next] as LeasedFrame)) return;
-      this.next = (this.next + 1) & (FRAMES - 1);
-      this.sent += 1;
+      const start = this.next;
+      const end = Math.min(FRAMES, start + this.allowed - this.sent);
+      const reached = sendBurst(port, frames, start, end);
+      this.next = reached & (FRAMES - 1);
+      this.sent += reached - start;
+      if (reached < end) return;
     }
   }
 

@@ -10,5 +10,6 @@ export * from './leased-frame';
 export * from './pooled-page';
 export * from './port-counters';
 export * from './pseudo-header';
+export * from './send-burst';
 export * from './tcp-segments';
 export * from './transmit';

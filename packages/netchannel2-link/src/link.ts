@@ -2,6 +2,7 @@ import {
   advertisedMaxPackets,
   answerReserve,
   FINISH_NOT_OBTAINED,
+  LARGEST_PREFIX,
   UringConsumer,
   UringProducer,
 } from '@netchannel2/netchannel2';
@@ -143,6 +144,29 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
     if (flow !== undefined) this.tracked.add(sender.lastId, flow);
     this.written(sender);
     return true;
+  }
+
+  /** As {@link send} for each of `frames` from number `start` on. @returns the number of the first that was not taken, or `end`. */
+  sendBurst(frames: readonly (Frame | Uint8Array)[], start: number, end: number): number {
+    let index = start;
+    while (index < end) {
+      const reached = this.passBurst(frames, index, end);
+      if (reached !== index) index = reached;
+      else if (this.send(frames[index] as Frame | Uint8Array)) index += 1;
+      else break;
+    }
+    return index;
+  }
+
+  /** Those from number `start` on that pass the gate. @returns the number of the first that did not, or `end`. */
+  private passBurst(frames: readonly (Frame | Uint8Array)[], start: number, end: number): number {
+    const { sender, gate } = this;
+    if (gate.left === 0 || sender === undefined) return start;
+    const frame = frames[start] as Frame;
+    // Others are as quick one by one.
+    if (frame.byteLength > LARGEST_PREFIX && frame.fragmentCount === 1)
+      return sender.passBurst(frames, start, end, gate);
+    return sender.pass(frame, gate) ? start + 1 : start;
   }
 
   /** Whether the peer can be given `frame` in its sender's grants. */
@@ -466,6 +490,8 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
   private sweep(): boolean {
     const { grants } = this;
     if (grants === undefined || !this.running) return false;
+    // Ids are being taken: the next sweep will do.
+    if (this.writing) return true;
     if (grants.sweep() && !this.stuck) {
       this.stuck = true;
       this.stallWatch.stall();

@@ -4,6 +4,7 @@ import type { FramePieces } from './frame-pieces';
 import type { GrantLists } from './grant-lists';
 import { type LinkBlock, MOST_NOTED, NOTE_WORDS } from './link-block';
 import type { PacketIds } from './packet-ids';
+import { SendBurst } from './send-burst';
 import type { SubPageBooks } from './sub-page-books';
 
 /** Beside the address of a message: its packet wants an event; so many further pieces its frame has. */
@@ -40,11 +41,14 @@ export const PIECE_FULL = -2;
  * any of them, and counts: a run costs one call. Their pages are leased, so that their bytes are there until then.
  */
 export class NotedPieces {
-  /** Words written to {@link notes}. */
-  private length = 0;
+  /** Words written to {@link words}. */
+  length = 0;
+  /** The packets, see {@link NOTE_WORDS}. To be written only while they are {@link here}. */
+  readonly words: Int32Array;
+  /** Takes many frames at once. */
+  readonly burst: SendBurst;
   /** Pieces of the packets noted, but for the first of each. */
   private more = 0;
-  private readonly notes: Int32Array;
   private readonly further: Int32Array;
   private readonly block: LinkBlock;
   private readonly ids: PacketIds;
@@ -61,13 +65,18 @@ export class NotedPieces {
     private readonly lists: GrantLists,
   ) {
     this.block = lists.block;
-    this.notes = lists.block.notes;
+    this.words = lists.block.notes;
     this.further = lists.block.further;
     this.ids = books.ids;
     this.pages = books.pages;
     this.refs = books.refs;
     this.size = shape.size;
     this.reserve = shape.reserve;
+    this.burst = new SendBurst(producer, shape, books, this);
+  }
+
+  get here(): boolean {
+    return this.block.here;
   }
 
   /**
@@ -162,7 +171,7 @@ export class NotedPieces {
 
   /** @param at address of the message, and what is beside it. @param length of the first piece. */
   private put(at: number, id: number, page: LeasedPage, offset: number, length: number): void {
-    const { notes, length: note } = this;
+    const { words: notes, length: note } = this;
     this.pages[id] = page;
     notes[note] = at;
     notes[note + 1] = page.base + offset;

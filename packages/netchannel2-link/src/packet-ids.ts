@@ -26,11 +26,11 @@ export class PacketIds {
    * For each id a mark: its state, and the sweep in which its packet was sent, or given up. Behind them the free ids, a stack.
    * One array, because each that is looked into costs a packet something.
    */
-  private readonly words: Int32Array;
+  readonly words: Int32Array;
   private depth: number;
   private sweep = 0;
   /** The mark of a packet that is sent now. */
-  private openMark: number = IdState.open;
+  openMark: number = IdState.open;
   private closed = 0;
   private expired = 0;
 
@@ -43,6 +43,19 @@ export class PacketIds {
 
   get free(): number {
     return this.depth;
+  }
+
+  /**
+   * Free ids lie in {@link words} below this place, the next to be taken last. Who takes many reads them there, gives each the
+   * {@link openMark}, and says so by {@link taken}.
+   */
+  get top(): number {
+    return this.capacity + this.depth;
+  }
+
+  /** The `count` ids below {@link top} were taken. */
+  taken(count: number): void {
+    this.depth -= count;
   }
 
   /** Packets sent and neither finished nor given up. */

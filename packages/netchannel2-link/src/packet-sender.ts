@@ -117,6 +117,22 @@ export class PacketSender extends PacketWriter implements SegmentSink {
     return true;
   }
 
+  /**
+   * As {@link pass}, for `frames` from number `start` on, up to one that has to go another way.
+   *
+   * @returns the number of that one, or `end`.
+   */
+  passBurst(frames: readonly (Frame | Uint8Array)[], start: number, end: number, gate: SendGate): number {
+    const { pieces } = this;
+    if (pieces === undefined || this.writing) return start;
+    this.writing = true;
+    try {
+      return pieces.burst.take(frames, start, end, gate);
+    } finally {
+      this.writing = false;
+    }
+  }
+
   private passPiece(page: LeasedPage, offset: number, length: number, gate: SendGate): boolean {
     const { pieces } = this;
     if (pieces === undefined) return false;

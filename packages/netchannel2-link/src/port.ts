@@ -139,6 +139,14 @@ export abstract class Vif2Port implements FramePort, RunSinkPort {
     return false;
   }
 
+  sendBurst(frames: readonly (Frame | Uint8Array)[], start: number, end: number): number {
+    const { link } = this;
+    if (link !== undefined && this.router === undefined) return link.sendBurst(frames, start, end);
+    let index = start;
+    while (index < end && this.send(frames[index] as Frame | Uint8Array)) index += 1;
+    return index;
+  }
+
   flush(): void {
     this.link?.flush();
     this.bypasses?.flush();

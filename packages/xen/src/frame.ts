@@ -109,6 +109,14 @@ export interface FramePort {
    * @returns `false` when there is no room: the frame was not taken, and `writable$` will emit.
    */
   send(frame: Frame | Uint8Array): boolean;
+  /**
+   * `send` for each of `frames` from number `start` on, in order, until one is refused. A port that has no quicker way for many
+   * leaves it out: call `sendBurst` of `@netchannel2/frames`, which sends one by one then.
+   *
+   * @param end one more than the number of the last, at most `frames.length`.
+   * @returns the number of the first frame that was not taken, `end` when all were; where it is less, `writable$` will emit.
+   */
+  sendBurst?(frames: readonly (Frame | Uint8Array)[], start: number, end: number): number;
   /** Emits when there is room again after `send` answered `false`. */
   readonly writable$: Observable<void>;
   /** Makes frames sent so far visible to the peer now rather than at the end of the pass. */

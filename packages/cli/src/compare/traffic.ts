@@ -1,4 +1,4 @@
-import type { FramePool, LeasedFrame } from '@netchannel2/frames';
+import { type FramePool, type LeasedFrame, sendBurst } from '@netchannel2/frames';
 import { type DeferredWork, type Domain, type FramePort, PAGE_SIZE } from '@netchannel2/xen';
 import type { Subscription } from 'rxjs';
 
@@ -87,8 +87,11 @@ export class Traffic {
     const { port } = this.ends.sender;
     const allowed = Math.min(this.total, this.received + this.window);
     while (this.sent < allowed) {
-      if (!port.send(this.frames[this.sent & (FRAMES - 1)] as LeasedFrame)) return;
-      this.sent += 1;
+      const start = this.sent & (FRAMES - 1);
+      const end = Math.min(FRAMES, start + allowed - this.sent);
+      const reached = sendBurst(port, this.frames, start, end);
+      this.sent += reached - start;
+      if (reached < end) return;
     }
   }
 
