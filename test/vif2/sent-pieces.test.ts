@@ -3,11 +3,11 @@
  * sees of a frontend that sends frames of any shape is the same, and each grant covers its bytes and nothing else.
  */
 import { createHash } from 'node:crypto';
-import { FramePool, LeasedFrame } from '@netchannel2/frames';
+import { FramePool, LeasedFrame, sendBurst } from '@netchannel2/frames';
 import type { SimulatedDomain } from '@netchannel2/hypervisor';
 import { netfront2Driver } from '@netchannel2/netfront2';
 import { rawVif2BackendDriver, SeededRandom, WiredDevice } from '@netchannel2/testing';
-import { type DeferredWork, GrantStatus, grantRef, PAGE_SIZE } from '@netchannel2/xen';
+import { type DeferredWork, type FramePort, GrantStatus, grantRef, PAGE_SIZE } from '@netchannel2/xen';
 import { describe, expect, it } from 'vitest';
 import { RawWriter } from './raw-writer';
 import { pinGrant } from './status-bits';
@@ -103,7 +103,16 @@ function frameOf(pool: FramePool, sizes: readonly number[], number: number): Lea
   return frame;
 }
 
-async function conversation(kernels: boolean, prefix: number, seed: number) {
+/** Sends frames, all or one by one; one that is refused is left out. @returns of each, whether it was taken. */
+function sendEach(port: FramePort, frames: readonly (LeasedFrame | Uint8Array)[], burst: boolean) {
+  if (!burst) return frames.map((frame) => port.send(frame));
+  const taken = frames.map(() => true);
+  for (let next = sendBurst(port, frames); next < frames.length; next = sendBurst(port, frames, next + 1))
+    taken[next] = false;
+  return taken;
+}
+
+async function conversation(kernels: boolean, prefix: number, seed: number, burst = false) {
   const { clock, guest, device, writer, pool, copy, close } = await scene(kernels, prefix);
   const random = new SeededRandom(seed);
   const { frontend: front } = device;
@@ -116,13 +125,22 @@ async function conversation(kernels: boolean, prefix: number, seed: number) {
   let marked = 0;
   for (let round = 0; round < ROUNDS; round += 1) {
     guest.run(() => {
-      for (let count = random.integer(1, 14); count > 0; count -= 1) {
-        const frame = randomFrame(random, pool);
-        if (frame === undefined) throw new Error('the pool has more pages than the peer credit');
-        const bytes = frame.toBytes();
-        if (front.send(random.integer(0, 5) === 0 ? bytes : frame)) sent.push(bytes);
-        frame.release();
-        if (random.integer(0, 9) === 0) front.flush();
+      for (let count = random.integer(1, 14); count > 0; ) {
+        const frames: LeasedFrame[] = [];
+        for (let last = false; count > 0 && !last; count -= 1) {
+          const frame = randomFrame(random, pool);
+          if (frame === undefined) throw new Error('the pool has more pages than the peer credit');
+          frames.push(frame);
+          last = random.integer(0, 9) === 0;
+        }
+        const bytes = frames.map((frame) => frame.toBytes());
+        const given = frames.map((frame, index) =>
+          random.integer(0, 5) === 0 ? (bytes[index] ?? frame) : frame,
+        );
+        const taken = sendEach(front, given, burst);
+        sent.push(...bytes.filter((_, index) => taken[index]));
+        for (const frame of frames) frame.release();
+        front.flush();
       }
     });
     await clock.settle();
@@ -189,6 +207,12 @@ describe.each([14, 15, 16, 17, 64, 80, 128, 256])('with %i bytes inline', (prefi
   it('packets look alike, whoever writes them', async () => {
     const seen = await conversation(true, prefix, prefix);
     expect(seen).toEqual(await conversation(false, prefix, prefix));
+  });
+
+  it('packets look alike, sent one by one or in bursts', async () => {
+    const seen = await conversation(true, prefix, prefix, true);
+    expect(seen).toEqual(await conversation(true, prefix, prefix));
+    expect(seen).toEqual(await conversation(false, prefix, prefix, true));
   });
 });
 
@@ -308,6 +332,68 @@ describe.each([true, false])('by kernels: %s', (kernels) => {
     outer.release();
     await close();
   });
+
+  it.each(['send', 'flush', 'throw', 'remove'] as const)(
+    'a frame of a burst that does something when it is asked for its page: %s',
+    async (what) => {
+      const { clock, guest, device, writer, pool, close } = await scene(
+        kernels,
+        64,
+        [0x00080001, 64, 0x00080005, 18, 0x00080004, 0],
+      );
+      const { frontend: front } = device;
+      const frames = Array.from({ length: 20 }, (_, number) => frameOf(pool, [1000 + number], number));
+      const inner = frameOf(pool, [500], 1);
+      let removed: Promise<void> | undefined;
+      let asked = false;
+      const step = () => {
+        if (asked) return;
+        asked = true;
+        // Amid a burst nothing else can be sent.
+        if (what === 'send') expect(front.send(inner)).toBe(!kernels);
+        else if (what === 'flush') front.flush();
+        else if (what === 'throw') throw new Error('out of order');
+        else removed ??= device.remove();
+      };
+      const page = frames[10]?.fragmentPage(0);
+      const restless = Object.create(frames[10] ?? {}) as LeasedFrame;
+      restless.fragmentPage = () => {
+        step();
+        if (page === undefined) throw new Error('no page');
+        return page;
+      };
+      const given = frames.with(10, restless);
+      guest.run(() => {
+        // The first of a turn goes alone; then the gate is open.
+        expect(front.send(inner)).toBe(true);
+        if (what === 'throw') expect(() => sendBurst(front, given)).toThrow('out of order');
+        else if (what === 'remove') expect(sendBurst(front, given)).toBeLessThan(20);
+        else expect(sendBurst(front, given)).toBe(20);
+      });
+      await removed;
+      await clock.settle();
+      if (removed === undefined) {
+        const messages = wholeMessages(device.backend.ring.incoming, writer);
+        const lengths = messages.map((message) => ((message[5] ?? 0) & 0xffff) + 64);
+        const all = frames.map((_, number) => 1000 + number);
+        const amid = what === 'send' && !kernels ? [500] : [];
+        const expected =
+          what === 'throw' ? all.slice(0, 10) : [...all.slice(0, 10), ...amid, ...all.slice(10)];
+        expect(lengths).toEqual([500, ...expected]);
+        expect(new Set(messages.map((message) => message[1])).size).toBe(messages.length);
+        writer.show(messages.flatMap((message) => [FINISH, message[1] ?? -1]));
+        await clock.settle();
+        expect(front.unfinished).toBe(0);
+      }
+      expect(device.failures).toEqual([]);
+      for (const frame of [...frames, inner]) frame.release();
+      if (removed === undefined) await close();
+      else {
+        await clock.advance(3000);
+        expect(pool.outstanding).toBe(0);
+      }
+    },
+  );
 
   it('a ring that is full takes the next when there is room, and says so', async () => {
     const { clock, device, writer, pool, close } = await scene(

@@ -1,3 +1,4 @@
+import { sendBurst } from '@netchannel2/frames';
 import type { Frame, FrameView } from '@netchannel2/xen';
 import { describe, expect, it } from 'vitest';
 import { sequenceDifference } from '../frame-difference';
@@ -343,6 +344,40 @@ function describeSentFrames(name: string, factory: FramePortPairFactory): void {
         expect(sequenceDifference(sent, arrived)).toBeUndefined();
         await pair.settle();
         expect(pool.outstanding).toBe(before);
+      }),
+    );
+
+    it(
+      'may be sent in bursts, as far as there is room, and the rest when there is',
+      withPorts(factory, async (pair) => {
+        const pool = pair.poolOfA;
+        if (pool === undefined) return;
+        const arrived = received(pair.b);
+        const before = pool.outstanding;
+        const sizes = [60, 256, 257, 1514, 1514, 1514, 600, Math.min(9014, pair.longestFrame)];
+        const sent = Array.from({ length: 400 }, (_, index) =>
+          randomFrame(60 + index)(required(sizes[(index * 5 + (index >> 4)) % sizes.length], 'a size')),
+        );
+        let next = 0;
+        let turns = 0;
+        for (; next < sent.length && turns < STEADY_REFUSALS; turns += 1) {
+          const frames: Frame[] = [];
+          for (const bytes of sent.slice(next, next + 60)) {
+            const frame = pool.frameFrom(bytes);
+            if (frame === undefined) break;
+            frames.push(frame);
+          }
+          const given = frames.map((frame, index) => (index % 7 === 3 ? frame.toBytes() : frame));
+          const taken = sendBurst(pair.a, given);
+          expect(taken).toBeLessThanOrEqual(frames.length);
+          for (const frame of frames) frame.release();
+          next += taken;
+          await pair.settle();
+        }
+        await pair.settle();
+        expect(sequenceDifference(sent, arrived)).toBeUndefined();
+        expect(pool.outstanding).toBe(before);
+        expect(sendBurst(pair.a, [])).toBe(0);
       }),
     );
 
