@@ -2,116 +2,14 @@
  * Packets in two or three fragments are received in runs, with those between them; others one by one. From a frontend that is
  * raw, so that each word is the test's: what arrives, and what is finished, is the same with kernels and without.
  */
-import { createHash } from 'node:crypto';
-import { netback2Driver } from '@netchannel2/netback2';
-import { rawVif2FrontendDriver, SeededRandom, WiredDevice } from '@netchannel2/testing';
+import { SeededRandom } from '@netchannel2/testing';
 import type { Frame } from '@netchannel2/xen';
 import { describe, expect, it } from 'vitest';
 import { randomPacket, toSecond } from './raw-neighbours';
-import { BURST, RawWriter } from './raw-writer';
-import { vif2Pair } from './vif2-pair';
+import { digestOf, type Fragment, ids, rawSender } from './raw-sender';
 
 const ROUNDS = 300;
 const RING_BYTES = 4096;
-const FINISH = 3;
-const SHARED = 4;
-
-type Fragment = readonly [size: number, from: number, ref: number];
-type Take = (...given: number[]) => number;
-
-interface Options {
-  readonly kernels?: boolean;
-  readonly poolPages?: number;
-  readonly maxPackets?: number;
-  readonly maxFragments?: number;
-}
-
-async function site({ kernels = true, ...options }: Options = {}) {
-  const { machine, clock, guest, host } = vif2Pair();
-  /** Packets that the kernel for several fragments took. */
-  const taken = { count: 0 };
-  const { kernels: loaded } = host.memory;
-  const watched = {
-    load: (module: string) => {
-      const all = loaded.load(module);
-      const { takeSeveral } = all as Readonly<Record<string, Take | undefined>>;
-      if (takeSeveral === undefined) return all;
-      const counted: Take = (...given) => {
-        const count = takeSeveral(...given);
-        taken.count += count;
-        return count;
-      };
-      return { ...all, takeSeveral: counted };
-    },
-    countCopied: (bytes: number) => loaded.countCopied(bytes),
-  };
-  Object.defineProperty(host.memory, 'kernels', { value: kernels ? watched : undefined });
-  const device = new WiredDevice({
-    guest,
-    host,
-    frontend: rawVif2FrontendDriver(),
-    backend: netback2Driver(options),
-    clock,
-  });
-  const pages = guest.grants.share(host.id, SHARED, 'readonly');
-  if (pages === undefined) throw new Error('no pages');
-  const { area, refs } = pages;
-  for (let at = 0; at < area.byteLength; at += 1) area.bytes[area.base + at] = at * 7 + (at >> 8);
-  const received: Uint8Array[] = [];
-  device.backend.frames$.subscribe((frame) => received.push(frame.toBytes()));
-  let writer = new RawWriter(device.frontend);
-  const connect = async () => {
-    await device.disconnect();
-    await device.connect();
-    writer = new RawWriter(device.frontend);
-    writer.show(BURST);
-    await clock.settle();
-    writer.hear();
-  };
-  await connect();
-  /** Shows packets together, with ids from 1 on. @returns the FINISHes. */
-  const show = async (shapes: readonly (readonly Fragment[])[], prefix = 20) => {
-    writer.show(shapes.flatMap((fragments, index) => toSecond(index + 1, fragments, prefix)));
-    await clock.settle();
-    return answers();
-  };
-  const answers = () =>
-    writer
-      .hear()
-      .filter(({ type }) => type === FINISH)
-      .map(({ word, flags }) => `${word} ${flags}`);
-  /** What arrives of packet `id`. */
-  const arrival = (id: number, fragments: readonly Fragment[], prefix = 20) => {
-    const words = toSecond(id, fragments, prefix);
-    const start = 20 + 8 * fragments.length;
-    const inline = new Uint8Array(Int32Array.from(words).buffer).subarray(start, start + prefix);
-    const pieces = fragments.map(([size, from, ref]) => {
-      const base = area.base + (refs as readonly number[]).indexOf(ref) * 4096 + from;
-      return area.bytes.subarray(base, base + size);
-    });
-    return digestOf(Buffer.concat([inline, ...pieces]));
-  };
-  const piece = (size: number, part: number, from = 0): Fragment => [size, from, refs[part % SHARED] ?? 0];
-  const whole = (count: number) => Array.from({ length: count }, (_, part) => piece(4096, part));
-  const close = async () => {
-    await device.remove();
-    pages.end();
-    await clock.advance(3000);
-    expect(machine.leaks()).toEqual([]);
-    expect(clock.timers).toBe(0);
-    machine.shutdown();
-  };
-  return {
-    ...{ device, back: device.backend, clock, guest, refs, received, taken, connect },
-    ...{ show, answers, arrival, piece, whole, close, send: (words: number[]) => writer.show(words) },
-  };
-}
-
-const digestOf = (bytes: Uint8Array): string =>
-  `${bytes.length} ${createHash('sha1').update(bytes).digest('hex').slice(0, 12)}`;
-
-const ids = (count: number, lost: readonly number[] = []) =>
-  Array.from({ length: count }, (_, index) => `${index + 1} ${lost.includes(index + 1) ? 1 : 0}`);
 
 describe('by kernels', () => {
   it.each([
@@ -120,7 +18,7 @@ describe('by kernels', () => {
     [3, 8],
     [4, 0],
   ])('of eight packets in %i fragments %i are taken in runs', async (count, runs) => {
-    const { received, taken, show, whole, arrival, close } = await site();
+    const { received, taken, show, whole, arrival, close } = await rawSender();
     const packets = new Array<readonly Fragment[]>(8).fill(whole(count));
     expect(await show(packets)).toEqual(ids(8));
     expect(taken.count).toBe(runs);
@@ -129,7 +27,7 @@ describe('by kernels', () => {
   });
 
   it.each([0, 14, 20, 80, 256])('bytes lie one behind the other, with a prefix of %i', async (prefix) => {
-    const { received, taken, show, piece, arrival, close } = await site();
+    const { received, taken, show, piece, arrival, close } = await rawSender();
     const ends = [4095, 4096, 4097, 8191, 8192, 8193, 12288].map((length) => length - prefix);
     const shapes = ends.flatMap((length) => {
       const rest = Math.max(1, length - 4096 - 1000);
@@ -152,7 +50,7 @@ describe('by kernels', () => {
   });
 
   it('packets of every kind between them arrive in their places', async () => {
-    const { received, taken, show, whole, piece, arrival, close } = await site();
+    const { received, taken, show, whole, piece, arrival, close } = await rawSender();
     const kinds = [
       whole(3),
       [],
@@ -181,7 +79,7 @@ describe('by kernels', () => {
   ] as const)(
     'a fragment that is %s, at any place, costs its packet and no other',
     async (_, [size, from]) => {
-      const { back, device, received, show, whole, refs, arrival, close } = await site();
+      const { back, device, received, show, whole, refs, arrival, close } = await rawSender();
       let dropped = 0;
       for (const count of [1, 2, 3]) {
         for (let bad = 0; bad < count; bad += 1) {
@@ -205,7 +103,7 @@ describe('by kernels', () => {
   );
 
   it('a grant that does not work, at any place, costs its packet and no other', async () => {
-    const { back, taken, received, show, whole, arrival, close } = await site();
+    const { back, taken, received, show, whole, arrival, close } = await rawSender();
     for (const count of [2, 3]) {
       for (let bad = 0; bad < count; bad += 1) {
         const broken = whole(count).map((each, part) => (part === bad ? ([4096, 0, 9000] as const) : each));
@@ -224,7 +122,7 @@ describe('by kernels', () => {
   });
 
   it('a packet of less than 14 bytes is dropped', async () => {
-    const { back, received, show, piece, whole, close } = await site();
+    const { back, received, show, piece, whole, close } = await rawSender();
     const prefix = 0;
     const tiny = [piece(6, 0), piece(7, 1)];
     expect(await show([whole(2), tiny, [...tiny, piece(1, 2)]], prefix)).toEqual(ids(3, [2]));
@@ -234,7 +132,7 @@ describe('by kernels', () => {
   });
 
   it.each([1, 2])('who takes %i fragments drops packets in three', async (maxFragments) => {
-    const { back, received, taken, show, whole, close } = await site({ maxFragments });
+    const { back, received, taken, show, whole, close } = await rawSender({ maxFragments });
     expect(await show([whole(3), whole(maxFragments), whole(3)])).toEqual(ids(3, [1, 3]));
     expect(received.map(({ length }) => length)).toEqual([maxFragments * 4096 + 20]);
     expect(back.counters.dropped.fragmentLimit).toBe(2);
@@ -246,7 +144,7 @@ describe('by kernels', () => {
     [8, 0],
     [9, 1],
   ])('of eight unfinished packets, %i at once end the connection %i times', async (count, failures) => {
-    const { device, received, show, whole, close } = await site({ maxPackets: 8 });
+    const { device, received, show, whole, close } = await rawSender({ maxPackets: 8 });
     await show(new Array<readonly Fragment[]>(count).fill(whole(3)));
     expect(device.failures).toHaveLength(failures);
     if (failures > 0) expect(String(device.failures[0])).toContain('more unfinished packets than allowed');
@@ -255,7 +153,7 @@ describe('by kernels', () => {
   });
 
   it.each([2, 5, 4096, -1])('id %i of a packet that is unfinished ends the connection', async (id) => {
-    const { device, clock, send, whole, close } = await site();
+    const { device, clock, send, whole, close } = await rawSender();
     send([id, 9, id].flatMap((each) => toSecond(each, whole(3))));
     await clock.settle();
     expect(device.failures).toHaveLength(1);
@@ -265,7 +163,7 @@ describe('by kernels', () => {
 
   it('more packets than copies or pages are there for arrive', async () => {
     for (const poolPages of [5, 8, 20, 64, 256]) {
-      const { back, received, show, whole, arrival, close } = await site({ poolPages, maxPackets: 128 });
+      const { back, received, show, whole, arrival, close } = await rawSender({ poolPages, maxPackets: 128 });
       const shapes = Array.from({ length: 40 }, (_, index) => whole(2 + (index & 1)));
       expect(await show(shapes)).toEqual(ids(40));
       expect(received.map(digestOf)).toEqual(shapes.map((fragments, index) => arrival(index + 1, fragments)));
@@ -275,7 +173,7 @@ describe('by kernels', () => {
   });
 
   it('frames that are kept keep their bytes, and their pages come back', async () => {
-    const { back, clock, received, show, whole, arrival, close } = await site({ poolPages: 48 });
+    const { back, clock, received, show, whole, arrival, close } = await rawSender({ poolPages: 48 });
     const kept: Frame[] = [];
     let keep = true;
     const keeper = back.frames$.subscribe((frame) => {
@@ -299,7 +197,7 @@ describe('by kernels', () => {
   });
 
   it.each([0, 3, 7])('a device may go while frame %i of a run is shown', async (which) => {
-    const { device, back, clock, received, show, whole, close } = await site();
+    const { device, back, clock, received, show, whole, close } = await rawSender();
     let seen = 0;
     let gone: Promise<unknown> | undefined;
     const ending = back.frames$.subscribe(() => {
@@ -317,7 +215,7 @@ describe('by kernels', () => {
 
 async function conversation(kernels: boolean, seed: number) {
   const random = new SeededRandom(seed);
-  const all = await site({ kernels, poolPages: random.pick([24, 256]), maxPackets: 64 });
+  const all = await rawSender({ kernels, poolPages: random.pick([24, 256]), maxPackets: 64 });
   const { device, back, clock, refs, received, taken } = all;
   const trace: unknown[] = [];
   const kept: Frame[] = [];
