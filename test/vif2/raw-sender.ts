@@ -8,6 +8,8 @@ import { vif2Pair } from './vif2-pair';
 
 const FINISH = 3;
 const SHARED = 4;
+/** Byte of a link's block that says how many copies there are, see `receive.wat`. */
+const COPIES = 48;
 
 export type Fragment = readonly [size: number, from: number, ref: number];
 type Take = (...given: number[]) => number;
@@ -22,8 +24,8 @@ interface Options {
 /** A frontend that is raw, and sends to a backend whose frames are taken down. */
 export async function rawSender({ kernels = true, ...options }: Options = {}) {
   const { machine, clock, guest, host } = vif2Pair();
-  /** Packets that the kernel for several fragments took. */
-  const taken = { count: 0 };
+  /** Packets that the kernel for several fragments took, and the copies of a batch, at most. */
+  const taken = { count: 0, copies: 0 };
   const { kernels: loaded } = host.memory;
   const watched = {
     load: (module: string) => {
@@ -33,6 +35,8 @@ export async function rawSender({ kernels = true, ...options }: Options = {}) {
       const counted: Take = (...given) => {
         const count = takeSeveral(...given);
         taken.count += count;
+        if (count > 0)
+          taken.copies = Math.max(taken.copies, area.words[((given[0] ?? 0) + COPIES) >> 2] ?? 0);
         return count;
       };
       return { ...all, takeSeveral: counted };
