@@ -66,7 +66,7 @@ describe.each(['by kernels', 'by TypeScript'] as const)('%s', (how) => {
   it.each(Object.keys(BROKEN))('%s ends a run and the connection', async (name) => {
     const [words, fault] = BROKEN[name] ?? [() => [], /none/];
     const sender = await rawSender({ kernels });
-    const { device, clock, send, piece, close } = sender;
+    const { device, clock, taken, received, send, piece, close } = sender;
     // The first is the shortest, and none needs a second page: how many there may be is told by it.
     const before = [2, 3, 3, 3, 3, 3, 3, 3].flatMap((count, index) =>
       toSecond(
@@ -78,6 +78,8 @@ describe.each(['by kernels', 'by TypeScript'] as const)('%s', (how) => {
     await clock.settle();
     expect(device.failures).toHaveLength(1);
     expect(String(device.failures[0])).toMatch(fault);
+    expect(taken.count).toBe(kernels ? 8 : 0);
+    expect(received.length).toBeLessThanOrEqual(8);
     await close();
   });
 
