@@ -1,72 +1,40 @@
 /**
- * Messages that are no packet, or none that is allowed, amid a run of packets in several fragments: a kernel that walks from one
- * message to the next checks the next as everybody does, and what came before it is not touched by that.
+ * Messages that are no packet, or none that is allowed, amid a run of packets in several fragments, which is received or handed on: a
+ * kernel that walks from one message to the next checks the next as everybody does, and what came before it is not touched by that.
  */
 import { describe, expect, it } from 'vitest';
-import { toSecond } from './raw-neighbours';
+import { BROKEN, header, zeros } from './broken-words';
+import { RawNeighbours, toSecond } from './raw-neighbours';
 import { digestOf, rawSender } from './raw-sender';
 
-const RING_BYTES = 4096;
-const PACKET = 2;
+/** A run that is handed on is as long as the first packet lets it be: that is the shortest. */
+const PREFIXES = [16, 24, 24, 24, 24, 24, 24, 24];
 
-const header = (type: number, size: number) => type | (size << 16);
-const zeros = (count: number) => new Array<number>(count).fill(0);
-
-type Sender = Awaited<ReturnType<typeof rawSender>>;
-type Words = (from: Sender) => number[];
-
-/** Words shown behind a run, and what is said of them. */
-const BROKEN: Readonly<Record<string, readonly [words: Words, fault: RegExp]>> = {
-  'a PACKET of 16 bytes': [() => [header(PACKET, 16), 9, 1, 0], /less than 24/],
-  'a PACKET of 8 bytes': [() => [header(PACKET, 8), 9], /less than 24/],
-  'a message of no bytes': [() => [header(PACKET, 0), 9], /size/],
-  'a PACKET whose size is no multiple of 8': [
-    ({ whole }) => {
-      const words = toSecond(9, whole(3));
-      words[0] = header(PACKET, words.length * 4 - 4);
-      return words;
-    },
-    /size/,
-  ],
-  'a PACKET that was not shown whole': [({ whole }) => toSecond(9, whole(3)).slice(0, -2), /producer/],
-  'a PACKET larger than a quarter of the ring': [
-    ({ whole }) => {
-      const words = [...toSecond(9, whole(3)), ...zeros(RING_BYTES / 16)];
-      words[0] = header(PACKET, words.length * 4);
-      words[3] = 20 + RING_BYTES / 4;
-      return words;
-    },
-    /quarter/,
-  ],
-  'a prefix of 257 bytes': [({ whole }) => toSecond(9, whole(3), 257), /more than 256/],
-  'a prefix beyond the message': [
-    ({ whole }) => {
-      const words = toSecond(9, whole(3));
-      words[3] = 200;
-      return words;
-    },
-    /beyond the message/,
-  ],
-  'a PACKET without fragments': [() => toSecond(9, []).with(2, 1), /without fragments/],
-  'a small PACKET with fragments': [({ whole }) => toSecond(9, whole(2)).with(2, 4), /with fragments/],
-  'a PACKET of an unknown type': [({ whole }) => toSecond(9, whole(2)).with(2, 5), /unknown type/],
-  'a FINISH that looks like a PACKET else': [
-    ({ whole }) => {
-      const words = toSecond(9, whole(3));
-      words[0] = header(3, words.length * 4);
-      return words;
-    },
-    /FINISH/,
-  ],
-};
+async function neighbours(kernels: boolean) {
+  const all = new RawNeighbours(kernels);
+  await all.start();
+  const { host, first, second, machine, clock, bridge } = all;
+  const pages = first.domain.grants.share(host.id, 4, 'readonly');
+  if (pages === undefined) throw new Error('no pages');
+  const whole = (count: number) =>
+    Array.from({ length: count }, (_, part) => [4096, 0, pages.refs[part] ?? 0] as const);
+  const close = async () => {
+    for (const { device } of [first, second]) await device.remove();
+    pages.end();
+    bridge.close();
+    await clock.advance(3000);
+    expect(machine.leaks()).toEqual([]);
+    machine.shutdown();
+  };
+  return { all, first, second, clock, whole, close };
+}
 
 describe.each(['by kernels', 'by TypeScript'] as const)('%s', (how) => {
   const kernels = how === 'by kernels';
 
   it.each(Object.keys(BROKEN))('%s ends a run and the connection', async (name) => {
     const [words, fault] = BROKEN[name] ?? [() => [], /none/];
-    const sender = await rawSender({ kernels });
-    const { device, clock, taken, received, send, piece, close } = sender;
+    const { device, clock, taken, received, send, piece, whole, close } = await rawSender({ kernels });
     // The first is the shortest, and none needs a second page: how many there may be is told by it.
     const before = [2, 3, 3, 3, 3, 3, 3, 3].flatMap((count, index) =>
       toSecond(
@@ -74,7 +42,7 @@ describe.each(['by kernels', 'by TypeScript'] as const)('%s', (how) => {
         Array.from({ length: count }, (_, part) => piece(100, part)),
       ),
     );
-    send([...before, ...words(sender)]);
+    send([...before, ...words(whole)]);
     await clock.settle();
     expect(device.failures).toHaveLength(1);
     expect(String(device.failures[0])).toMatch(fault);
@@ -130,8 +98,10 @@ describe.each(['by kernels', 'by TypeScript'] as const)('%s', (how) => {
   });
 
   it('copies that a batch has no room for wait for the next', async () => {
-    const sender = await rawSender({ kernels, maxPackets: 128 });
-    const { received, taken, show, piece, whole, arrival, close } = sender;
+    const { received, taken, show, piece, whole, arrival, close } = await rawSender({
+      kernels,
+      maxPackets: 128,
+    });
     // Pages are ready for long packets when they come.
     await show(Array.from({ length: 16 }, () => whole(3)));
     received.length = 0;
@@ -143,6 +113,56 @@ describe.each(['by kernels', 'by TypeScript'] as const)('%s', (how) => {
     expect(taken.copies).toBeLessThanOrEqual(102);
     if (kernels) expect(taken.copies).toBeGreaterThan(66);
     expect(received.map(digestOf)).toEqual(shapes.map((fragments, index) => arrival(index + 1, fragments)));
+    await close();
+  });
+
+  it.each(Object.keys(BROKEN))(
+    '%s behind packets that are handed on ends their run and the connection',
+    async (name) => {
+      const [words, fault] = BROKEN[name] ?? [() => [], /none/];
+      const { all, first, second, clock, whole, close } = await neighbours(kernels);
+      const asked = all.asked;
+      const before = PREFIXES.flatMap((prefix, index) => toSecond(index + 1, whole(3), prefix));
+      first.writer.show([...before, ...words(whole)]);
+      await clock.settle();
+      expect(first.device.failures).toHaveLength(1);
+      expect(String(first.device.failures[0])).toMatch(fault);
+      expect(all.asked - asked).toBe(kernels ? 1 : 8);
+      expect(all.packets(second)).toHaveLength(8);
+      expect(second.device.failures).toEqual([]);
+      await close();
+    },
+  );
+
+  it.each([
+    ['the first word of its addresses', 0],
+    ['the second', 1],
+    ['the third', 2],
+  ])('a packet that differs in %s is no part of their run', async (_, word) => {
+    const { all, first, second, clock, whole, close } = await neighbours(kernels);
+    const asked = all.asked;
+    const packets = PREFIXES.map((prefix, index) => toSecond(index + 1, whole(3), prefix));
+    const at = 5 + 2 * 3 + word;
+    const other = packets[4] ?? [];
+    // Locally administered, of one station.
+    other[at] = (other[at] ?? 0) ^ 0x01000000;
+    first.writer.show(packets.flat());
+    await clock.settle();
+    expect(all.asked - asked).toBe(kernels ? 3 : 8);
+    const arrived = all.packets(second);
+    expect(arrived.map(({ words }) => words[at])).toEqual(packets.map((words) => words[at]));
+    expect(first.device.failures).toEqual([]);
+    await close();
+  });
+
+  it('a packet with 15 bytes inline is no part of their run, one with 256 is', async () => {
+    const { all, first, second, clock, whole, close } = await neighbours(kernels);
+    const asked = all.asked;
+    const prefixes = [16, 24, 15, 24, 256, 24];
+    first.writer.show(prefixes.flatMap((prefix, index) => toSecond(index + 1, whole(2), prefix)));
+    await clock.settle();
+    expect(all.asked - asked).toBe(kernels ? 2 : 6);
+    expect(all.packets(second).map(({ words }) => (words[3] ?? 0) & 0xffff)).toEqual(prefixes);
     await close();
   });
 });
