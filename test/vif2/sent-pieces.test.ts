@@ -127,7 +127,8 @@ async function conversation(kernels: boolean, prefix: number, seed: number, burs
     guest.run(() => {
       for (let count = random.integer(1, 14); count > 0; ) {
         const frames: LeasedFrame[] = [];
-        for (let last = false; count > 0 && !last; count -= 1) {
+        let last = false;
+        for (; count > 0 && !last; count -= 1) {
           const frame = randomFrame(random, pool);
           if (frame === undefined) throw new Error('the pool has more pages than the peer credit');
           frames.push(frame);
@@ -140,7 +141,7 @@ async function conversation(kernels: boolean, prefix: number, seed: number, burs
         const taken = sendEach(front, given, burst);
         sent.push(...bytes.filter((_, index) => taken[index]));
         for (const frame of frames) frame.release();
-        front.flush();
+        if (last) front.flush();
       }
     });
     await clock.settle();

@@ -12,7 +12,16 @@ export function sendBurst(
   start = 0,
   end = frames.length,
 ): number {
-  if (port.sendBurst !== undefined) return port.sendBurst(frames, start, end);
+  return port.sendBurst?.(frames, start, end) ?? sendOneByOne(port, frames, start, end);
+}
+
+/** As {@link sendBurst}, whatever the port knows. */
+export function sendOneByOne(
+  port: Pick<FramePort, 'send'>,
+  frames: readonly (Frame | Uint8Array)[],
+  start: number,
+  end: number,
+): number {
   let index = start;
   while (index < end && port.send(frames[index] as Frame | Uint8Array)) index += 1;
   return index;

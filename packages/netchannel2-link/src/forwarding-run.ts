@@ -9,27 +9,27 @@ import type { UnfinishedIds } from './unfinished-ids';
 /** Where runs of packets go on to: another link of this domain. */
 export interface RunSink {
   /** Address of the place the next message goes to. */
-  readonly runTarget: number;
+  readonly target: number;
   /** Bytes of messages that fit there side by side. */
-  readonly runRoom: number;
+  readonly room: number;
   /** Fragments that the peer takes in a packet, at most. */
-  readonly runFragments: number;
+  readonly fragments: number;
   /**
    * Sets ids and references aside for packets with up to `parts` fragments, at most {@link KEPT_PARTS}.
    *
-   * @returns for how many, at most `most`; with one, {@link runBlock} and {@link runList} hold until {@link closeRun}.
+   * @returns for how many, at most `most`; with one, {@link block} and {@link list} hold until {@link close}.
    */
-  openRun(block: LinkBlock, owner: DomainId, most: number, parts: number): number;
+  open(block: LinkBlock, owner: DomainId, most: number, parts: number): number;
   /** Address of the block of the link that sends. */
-  readonly runBlock: number;
+  readonly block: number;
   /** Address of the first publication of their grants. */
-  readonly runList: number;
+  readonly list: number;
   /**
    * Messages were written: the first `pieces` of the packets set aside are in use, the others not.
    *
    * @param written bytes of the messages. @param bytes of the frames.
    */
-  closeRun(
+  close(
     block: LinkBlock,
     parked: ParkedPackets,
     packets: number,
@@ -78,21 +78,21 @@ export class ForwardingRun {
     this.taken = 0;
     const sink = route.holds ? sinkOf(route.target) : undefined;
     if (sink === undefined) return;
-    const room = sink.runRoom;
+    const room = sink.room;
     const size = messageSize(consumer.header);
     if (room < size) return;
     // Only a look, so that nothing is set aside for packets of many fragments: the kernel decides.
     const { words, messageWord: at } = consumer;
     const fragments = (size - PACKET_FIXED_SIZE - ((words[at + 3] as number) & 0xffff)) >> 3;
     if (((words[at + 2] as number) & NOT_PLAIN) !== 0 || fragments > this.mostFragments) return;
-    if (fragments > sink.runFragments) return;
+    if (fragments > sink.fragments) return;
     const parts = fragments > 1 ? fragments : 1;
     // Others are as long as the first, by and large; ids that turn out to be too many go back.
     const behind =
       Math.min(consumer.endIndex - consumer.index, consumer.dueIndex - consumer.index + size - 1) | 0;
     const likely = Math.min(most, ((behind / size) | 0) + 1, (room / size) | 0);
     const wanted = exact ? Math.min(likely, this.maxPackets - unfinished.size) : 0;
-    const pieces = wanted > 0 ? sink.openRun(block, settings.peer, wanted, parts) : 0;
+    const pieces = wanted > 0 ? sink.open(block, settings.peer, wanted, parts) : 0;
     const taken = block.kernel.forwardPlain(
       block.base,
       consumer.index,
@@ -101,15 +101,15 @@ export class ForwardingRun {
       consumer.header,
       most,
       pieces,
-      sink.runTarget,
+      sink.target,
       room,
-      sink.runBlock,
-      sink.runList,
+      sink.block,
+      sink.list,
       parts,
     );
     const { owed, bytes } = block;
     unfinished.size += owed;
-    sink.closeRun(block, parked, taken, owed, block.written, bytes);
+    sink.close(block, parked, taken, owed, block.written, bytes);
     this.taken = taken;
     if (taken === 0) return;
     consumer.skipTo(block.consumed);

@@ -43,8 +43,16 @@ export class FramePieces {
     return true;
   }
 
+  /** @throws what a page throws that cannot be leased; no other is then. */
   private acquire(): true {
-    for (let index = 0; index < this.count; index += 1) this.pages[index]?.acquire();
+    let held = 0;
+    try {
+      for (; held < this.count; held += 1) this.pages[held]?.acquire();
+    } catch (error) {
+      this.count = held;
+      this.release();
+      throw error;
+    }
     return true;
   }
 

@@ -6,7 +6,7 @@ import {
   UringConsumer,
   UringProducer,
 } from '@netchannel2/netchannel2';
-import type { DeferredWork, DomainId, Errno, Frame, FrameForwarder, GrantedFrame } from '@netchannel2/xen';
+import type { DeferredWork, Errno, Frame, FrameForwarder, GrantedFrame } from '@netchannel2/xen';
 import type { Subscription } from 'rxjs';
 import { type PacketFlow, TrackedPackets } from './bypass/packet-flow';
 import { type ControlHost, ControlIntake } from './control-intake';
@@ -15,6 +15,7 @@ import { createGrants } from './create-grants';
 import { FinishDeadlines } from './finish-deadlines';
 import { FinishQueue } from './finish-queue';
 import type { RunSink } from './forwarding-run';
+import { ForwardingSink } from './forwarding-sink';
 import { HeldFinishes } from './held-finishes';
 import { LinkBlock } from './link-block';
 import { type LinkSettings, MOST_UNFINISHED } from './link-settings';
@@ -22,7 +23,7 @@ import { type IntakeHost, MessageIntake } from './message-intake';
 import type { PacketGrants } from './packet-grants';
 import { PacketReceiver } from './packet-receiver';
 import { PacketSender } from './packet-sender';
-import type { ParkedPackets, ParkedPacketsEnd } from './parked-packets';
+import type { ParkedPacketsEnd } from './parked-packets';
 import { PeerLimits } from './peer-limits';
 import { PostponedWrites } from './postponed-writes';
 import { RingOpening } from './ring-opening';
@@ -38,7 +39,7 @@ const STARVED_MILLISECONDS = 5;
  * One connected vif2: both rings, the packets under way in both directions, and the event channel. Both ends are alike;
  * who provides the memory no longer matters here (spec §1).
  */
-export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPacketsEnd {
+export class Vif2Link implements IntakeHost, ControlHost, ParkedPacketsEnd {
   private readonly producer: UringProducer;
   private readonly consumer: UringConsumer;
   private readonly finishes: FinishQueue;
@@ -61,6 +62,7 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
   private starvedTimer: Subscription | undefined;
   private grants: PacketGrants | undefined;
   private sender: PacketSender | undefined;
+  private runs: ForwardingSink | undefined;
   private stuck = false;
   /** Started, and neither failed nor stopped. */
   running = false;
@@ -186,48 +188,9 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
     return true;
   }
 
-  /** This link, while runs of packets can be handed on to it. */
+  /** Where runs of packets that are handed on to this link go; `undefined` while none can be. */
   get sink(): RunSink | undefined {
-    return this.up && !this.ending && !this.owesAnswers && !this.writing ? this : undefined;
-  }
-
-  get runTarget(): number {
-    return this.sender?.runTarget ?? 0;
-  }
-
-  get runRoom(): number {
-    return this.sender?.runRoom ?? 0;
-  }
-
-  get runFragments(): number {
-    return this.sender?.runFragments ?? 0;
-  }
-
-  openRun(block: LinkBlock, owner: DomainId, most: number, parts: number): number {
-    return this.sender?.openRun(block, owner, most, parts) ?? 0;
-  }
-
-  get runBlock(): number {
-    return this.sender?.runBlock ?? 0;
-  }
-
-  get runList(): number {
-    return this.sender?.runList ?? 0;
-  }
-
-  closeRun(
-    block: LinkBlock,
-    parked: ParkedPackets,
-    packets: number,
-    pieces: number,
-    written: number,
-    bytes: number,
-  ): void {
-    const { sender } = this;
-    if (sender === undefined) return;
-    sender.closeRun(block, parked, packets, pieces, written, bytes);
-    if (packets === 0) return;
-    this.written(sender, packets);
+    return this.up && !this.ending && !this.owesAnswers && !this.writing ? this.runs : undefined;
   }
 
   /** Shows received packets to `forwarder` before they are copied in. @returns `false` when there is no page for that. */
@@ -408,8 +371,17 @@ export class Vif2Link implements IntakeHost, ControlHost, RunSink, ParkedPackets
     if (maxPackets === 0) return 'SET_MAX_PACKETS of 0';
     this.grants = createGrants(this.settings, Math.min(maxPackets, MOST_UNFINISHED), this.block);
     this.intake.grants = this.grants;
-    this.sender = new PacketSender(this.settings, this.producer, this.grants, this.maxPackets);
-    this.limits.apply(this.sender);
+    const sender = new PacketSender(this.settings, this.producer, this.grants, this.maxPackets);
+    this.sender = sender;
+    this.runs = new ForwardingSink(
+      this.producer,
+      answerReserve(this.maxPackets),
+      sender,
+      this.grants.exact,
+      this.settings.counters,
+      (packets) => this.written(sender, packets),
+    );
+    this.limits.apply(sender);
     // Whoever tried to send before is told.
     this.held = true;
     return undefined;

@@ -10,7 +10,6 @@ import {
   type UringProducer,
 } from '@netchannel2/netchannel2';
 import {
-  type DomainId,
   type Frame,
   FrameChecksum,
   FrameSegmentation,
@@ -19,13 +18,12 @@ import {
   type MemoryArea,
 } from '@netchannel2/xen';
 import { FramePieces } from './frame-pieces';
-import { KEPT_PARTS, type LinkBlock, type LinkKernel, loadLinkKernel } from './link-block';
+import { KEPT_PARTS, type LinkKernel, loadLinkKernel } from './link-block';
 import type { LinkSettings } from './link-settings';
 import { type NotedPieces, PIECE_STARVED } from './noted-pieces';
 import { acceptsOffload, type PeerOffload } from './offload-plan';
 import type { ExactGrants, PacketGrants } from './packet-grants';
 import { PacketWriter, SMALL_PACKET_ID } from './packet-writer';
-import type { ParkedPackets } from './parked-packets';
 import { ScratchFrame } from './scratch-frame';
 import { SegmentedSend, type SegmentSink } from './segmented-send';
 import type { SendGate } from './send-gate';
@@ -53,13 +51,10 @@ export class PacketSender extends PacketWriter implements SegmentSink {
   private readonly pieceSize: number;
   /** Bytes the kernel has moved that are not counted yet. */
   private moved = 0;
-  /** Whose packets are handed on. */
-  private runOwner: DomainId;
 
   /** @param maxPackets the credit this end advertised, which sets how much of the ring its answers need. */
   constructor(settings: LinkSettings, producer: UringProducer, grants: PacketGrants, maxPackets: number) {
     super(settings, producer, grants, maxPackets);
-    this.runOwner = settings.peer;
     this.kernel = loadLinkKernel(settings.domain.memory);
     this.pieceSize = (PACKET_FIXED_SIZE + PACKET_FRAGMENT_SIZE + this.prefix + 7) & ~7;
     this.pieces = grants.exact?.notePieces(producer, settings.counters, {
@@ -218,48 +213,6 @@ export class PacketSender extends PacketWriter implements SegmentSink {
     } finally {
       this.writing = false;
     }
-  }
-
-  /** Where messages may be written side by side. */
-  get runTarget(): number {
-    return this.producer.nextWord << 2;
-  }
-
-  get runRoom(): number {
-    return this.producer.adjacentBytes(this.reserve);
-  }
-
-  get runFragments(): number {
-    return this.fragmentLimit;
-  }
-
-  openRun(block: LinkBlock, owner: DomainId, most: number, parts: number): number {
-    this.runOwner = owner;
-    return this.grants.exact?.openRun(block, owner, most, parts) ?? 0;
-  }
-
-  get runBlock(): number {
-    return this.grants.exact?.runBlock ?? 0;
-  }
-
-  get runList(): number {
-    return this.grants.exact?.runList ?? 0;
-  }
-
-  /** @param written bytes of messages. @param bytes of frames. */
-  closeRun(
-    block: LinkBlock,
-    parked: ParkedPackets,
-    packets: number,
-    pieces: number,
-    written: number,
-    bytes: number,
-  ): void {
-    this.grants.exact?.closeRun(block, parked, this.runOwner, pieces);
-    this.producer.commit(written);
-    const { counters } = this.settings;
-    counters.framesSent += packets;
-    counters.bytesSent += bytes;
   }
 
   get credits(): number {

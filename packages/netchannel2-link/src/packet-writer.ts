@@ -35,6 +35,8 @@ export abstract class PacketWriter {
   refusedSize = 0;
   /** Id of the packet with fragments sent last. */
   lastId = 0;
+  /** Fragments of a packet, at most, as the peer takes them and the ring has room for. */
+  fragmentLimit = 1;
   /** The message just written asks for an immediate FINISH: flush it. */
   urgent = false;
   protected readonly memory: DomainMemory;
@@ -44,7 +46,6 @@ export abstract class PacketWriter {
   protected readonly plan = new OffloadPlan();
   protected readonly reserve: number;
   protected readonly candidate: number;
-  protected fragmentLimit = 1;
   protected readonly counters: PortCounters<DropReason>;
   private readonly denseFrame: ScratchFrame;
 

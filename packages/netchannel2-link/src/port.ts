@@ -1,4 +1,4 @@
-import { FramePool, HotStream } from '@netchannel2/frames';
+import { FramePool, HotStream, sendOneByOne } from '@netchannel2/frames';
 import type {
   Domain,
   DomainId,
@@ -142,9 +142,7 @@ export abstract class Vif2Port implements FramePort, RunSinkPort {
   sendBurst(frames: readonly (Frame | Uint8Array)[], start: number, end: number): number {
     const { link } = this;
     if (link !== undefined && this.router === undefined) return link.sendBurst(frames, start, end);
-    let index = start;
-    while (index < end && this.send(frames[index] as Frame | Uint8Array)) index += 1;
-    return index;
+    return sendOneByOne(this, frames, start, end);
   }
 
   flush(): void {

@@ -3,10 +3,10 @@
 ;; Of the block of the link, bytes from its start: 8192 + id: see finish.wat; from 10240 on the packets that were noted, sixteen
 ;; bytes each: the address of the message (with bit 0 set where an event is wanted, and in bits 1 and 2 how many further pieces the
 ;; frame has), that of the first piece, the id and in the upper half the piece's bytes, the guest frame; from 11264 on sixteen bytes
-;; each of the further pieces: bytes and in the upper half the offset, the guest frame; from 12288 on thirty-two bytes for each id: the models of its grant's
-;; publication and revocation (grant-runs.ts in xen), 16 and 8 bytes, its reference, and the last word of the model of a
-;; publication that leads to another grant. Those of a packet's second grant are 8192 bytes behind, as those of its third are
-;; behind them.
+;; each of the further pieces: bytes and in the upper half the offset, the guest frame; from 12288 on thirty-two bytes for each id:
+;; the models of its grant's publication and revocation (grant-runs.ts in xen), 16 and 8 bytes, its reference, and the last word
+;; of the model of a publication that leads to another grant. Those of a packet's second grant are 8192 bytes behind, as those of
+;; its third are behind them.
 
 ;; A packet without fragments. $kind: the third word.
 (func (export "writeInline")
